@@ -1,0 +1,71 @@
+//! When in the batch? A model behind `Generate`, and what it reports of itself.
+
+pub mod config;
+mod stack;
+mod service;
+mod report;
+mod error;
+
+use std::future::Future;
+use std::thread;
+
+use inference::Handle;
+use mesh::process::Rim;
+use mesh::serve::Server;
+use mesh::transport::Address;
+
+pub use config::Options;
+pub use error::Error;
+
+/// A worker with its model loaded and its address bound, ready to serve.
+#[derive(Debug)]
+pub struct Worker {
+    options: Options,
+    engine: inference::Service,
+    handle: Handle,
+    server: Server,
+    address: Address,
+}
+
+// === impl Worker ===
+
+impl Worker {
+    /// Loads the model and binds the listener.
+    ///
+    /// # Errors
+    ///
+    /// The model cannot be loaded, or the address cannot be bound.
+    pub async fn bind(options: Options, rim: Rim) -> Result<Self, Error> {
+        let engine_options = options.engine.clone();
+        let loading = tokio::task::spawn_blocking(move || engine_options.build());
+        let (engine, handle) = loading.await.map_err(|_| Error::LoadAborted)??;
+        let listener = rim.bind(&options.listen.address).await?;
+        let address = listener.local_address();
+        let server = Server::new(options.serve.clone(), listener, rim.identity);
+        Ok(Self { options, engine, handle, server, address })
+    }
+
+    /// Where it listens, with the port that was given.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Serves until `shutdown`, then drains.
+    ///
+    /// # Errors
+    ///
+    /// The engine's thread cannot be started, or the server fails.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
+        let engine = self.engine;
+        let thread = thread::Builder::new().name("engine".to_owned()).spawn(move || engine.run());
+        let thread = thread.map_err(Error::Thread)?;
+        tracing::info!(address = %self.address, model = self.handle.model().name, "listening");
+        let stack = stack::build(&self.options, &self.handle).await?;
+        let served = self.server.serve(stack, shutdown).await;
+        self.handle.stop();
+        let joined = tokio::task::spawn_blocking(move || thread.join()).await;
+        served?;
+        matches!(joined, Ok(Ok(()))).then_some(()).ok_or(Error::EngineDied)
+    }
+}

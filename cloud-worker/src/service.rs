@@ -1,0 +1,170 @@
+//! `Generate` at the worker: the engine answers, and its steps become events.
+
+use std::pin::Pin;
+
+use futures_util::Stream;
+use inference::{Event, Handle};
+use mesh::deadline::Deadline;
+use mesh::process::Limits;
+use proto::v1::generate_event::Event as Sent;
+use proto::v1::{
+    Delta, DescribeRequest, DescribeResponse, Feedback, FeedbackReceipt, GenerateEvent, GenerateRequest,
+    PlaceDescription, Started, content_part::Part,
+};
+use tonic::{Request, Response, Status};
+use tracing::{Instrument as _, Span, field::Empty};
+
+use crate::Error;
+
+/// The place that a worker calls itself; its router knows it by tier and name.
+const PLACE: &str = "worker";
+
+pub(crate) type Events = Pin<Box<dyn Stream<Item = Result<GenerateEvent, Status>> + Send>>;
+
+/// Serves the engine.
+#[derive(Debug, Clone)]
+pub(crate) struct Generation {
+    limits: Limits,
+    handle: Handle,
+}
+
+// === impl Generation ===
+
+impl Generation {
+    pub(crate) fn new(limits: Limits, handle: Handle) -> Self {
+        Self { limits, handle }
+    }
+
+    fn start(&self, request: &Request<GenerateRequest>) -> Result<(inference::Stream, Span), Error> {
+        let asked = request.get_ref();
+        self.check(asked)?;
+        let deadline = Deadline::of(request).map(|deadline| deadline.instant().into_std());
+        let limits = inference::wire::Limits {
+            output_tokens_default: self.limits.output_tokens_default,
+            output_tokens_max: self.limits.output_tokens_max,
+            deadline,
+        };
+        let wanted = inference::wire::request(asked, limits)?;
+        let model = &self.handle.model().name;
+        let chat = tracing::info_span!(
+            "chat",
+            otel.name = format!("chat {model}"),
+            gen_ai.operation.name = "chat",
+            gen_ai.provider.name = "causeway",
+            gen_ai.request.model = model,
+            gen_ai.request.max_tokens = wanted.max_tokens,
+            gen_ai.request.temperature = f64::from(wanted.sampling.temperature),
+            gen_ai.usage.input_tokens = Empty,
+            gen_ai.usage.output_tokens = Empty,
+            gen_ai.response.finish_reasons = Empty,
+        );
+        let stream = chat.in_scope(|| self.handle.generate(wanted))?;
+        Ok((stream, chat))
+    }
+
+    fn check(&self, asked: &GenerateRequest) -> Result<(), Error> {
+        let here = self.handle.model();
+        if !asked.model.is_empty() && asked.model != here.name {
+            return Err(Error::OtherModel { asked: asked.model.clone(), here: here.name.clone() });
+        }
+        let resumed = asked.resume.as_ref().filter(|resume| !resume.token_ids.is_empty());
+        if let Some(resume) = resumed.filter(|resume| resume.model_hash != here.hash_hex()) {
+            return Err(Error::OtherTokens { asked: resume.model_hash.clone(), here: here.hash_hex() });
+        }
+        let bytes = asked.turns.iter().flat_map(|turn| &turn.parts).map(|part| match &part.part {
+            Some(Part::Text(text)) => text.len(),
+            _ => 0,
+        });
+        let (bytes, max) = (bytes.sum(), self.limits.prompt_bytes_max);
+        if bytes > max { Err(Error::PromptBytes { bytes, max }) } else { Ok(()) }
+    }
+}
+
+#[tonic::async_trait]
+impl proto::v1::generation_server::Generation for Generation {
+    type GenerateStream = Events;
+
+    async fn generate(&self, request: Request<GenerateRequest>) -> Result<Response<Events>, Status> {
+        let (stream, chat) = self.start(&request)?;
+        let asked = request.into_inner();
+        let started = Started {
+            request_id: asked.request_id,
+            decisions: asked.decisions,
+            place: PLACE.to_owned(),
+            attempt: 1,
+            model_hash: self.handle.model().hash_hex(),
+        };
+        Ok(Response::new(Box::pin(events(self.handle.clone(), stream, started, chat))))
+    }
+
+    async fn give_feedback(&self, _: Request<Feedback>) -> Result<Response<FeedbackReceipt>, Status> {
+        // A worker keeps nothing of a request once it is answered.
+        Ok(Response::new(FeedbackReceipt { known: false }))
+    }
+
+    async fn describe(&self, _: Request<DescribeRequest>) -> Result<Response<DescribeResponse>, Status> {
+        let place = PlaceDescription {
+            place: PLACE.to_owned(),
+            tier: String::new(),
+            model: Some(inference::wire::model(self.handle.model())),
+        };
+        Ok(Response::new(DescribeResponse {
+            hop: "worker".to_owned(),
+            places: vec![place],
+            request_bytes_max: u32::try_from(self.limits.request_bytes_max).unwrap_or(u32::MAX),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }))
+    }
+}
+
+/// The engine's events for the wire; dropping them cancels the request.
+fn events(
+    handle: Handle,
+    mut stream: inference::Stream,
+    started: Started,
+    chat: Span,
+) -> impl Stream<Item = Result<GenerateEvent, Status>> + Send {
+    let decode = tracing::info_span!(parent: &chat, "decode", causeway.tokens = Empty);
+    async_stream::stream! {
+        let mut started = Some(started);
+        let mut tokens_seen = 0_usize;
+        while let Some(event) = stream.next().instrument(decode.clone()).await {
+            match event {
+                Event::Delta { text, tokens, first_index } => {
+                    tokens_seen += tokens.len();
+                    if let Some(started) = started.take() {
+                        yield Ok(wrap(Sent::Started(started)));
+                    }
+                    yield Ok(wrap(Sent::Delta(Delta { text, token_ids: tokens, first_token_index: first_index })));
+                }
+                Event::Done(done) => {
+                    decode.record("causeway.tokens", tokens_seen);
+                    record(&chat, &done);
+                    if let Some(started) = started.take() {
+                        yield Ok(wrap(Sent::Started(started)));
+                    }
+                    match inference::wire::done(&done, handle.model()) {
+                        Some(done) => yield Ok(wrap(Sent::Done(proto::v1::Done { place: PLACE.to_owned(), ..done }))),
+                        None => yield Err(Error::Deadline.into()),
+                    }
+                }
+                Event::Failed(error) => yield Err(Error::Engine(error).into()),
+            }
+        }
+    }
+}
+
+fn wrap(event: Sent) -> GenerateEvent {
+    GenerateEvent { event: Some(event) }
+}
+
+fn record(chat: &Span, done: &inference::Done) {
+    chat.record("gen_ai.usage.input_tokens", done.usage.prompt_tokens);
+    chat.record("gen_ai.usage.output_tokens", done.usage.output_tokens);
+    let finish = match done.finish {
+        inference::Finish::Stop => "stop",
+        inference::Finish::Length => "length",
+        inference::Finish::Deadline => "deadline",
+    };
+    chat.record("gen_ai.response.finish_reasons", finish);
+}

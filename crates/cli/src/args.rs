@@ -1,0 +1,226 @@
+//! What can be typed after `causeway`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Carries a question from a device to the model that should answer it.
+#[derive(Debug, Parser)]
+#[command(name = "causeway", version, about, max_term_width = 110)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// The folder with demo models, home and policies.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub deploy: Option<PathBuf>,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start an edge agent, a router and two workers here, take a tour, then answer questions.
+    Up(Up),
+    /// Ask one question and print the decision that placed it.
+    Ask(Ask),
+    /// Measure the models.
+    #[command(subcommand)]
+    Model(Model),
+    /// What can be known of a request from its text.
+    #[command(subcommand)]
+    Signals(Signals),
+}
+
+/// Replaces the demo's parts with the user's own.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Parts {
+    /// The device's model: a GGUF file.
+    #[arg(long, value_name = "FILE.gguf")]
+    pub edge_model: Option<PathBuf>,
+    /// The workers' model: a Hugging Face folder or a GGUF file.
+    #[arg(long, value_name = "DIR|FILE.gguf")]
+    pub cloud_model: Option<PathBuf>,
+    /// The policy that decides.
+    #[arg(long, value_name = "FILE.toml")]
+    pub policy: Option<PathBuf>,
+}
+
+/// `causeway up`
+#[derive(Debug, Args)]
+pub struct Up {
+    /// The demo's parts.
+    #[command(flatten)]
+    pub parts: Parts,
+    /// End after the tour: 0 when every answer was right, 1 otherwise.
+    #[arg(long)]
+    pub tour_only: bool,
+    /// Print one JSON object for each tour question instead of text.
+    #[arg(long, requires = "tour_only")]
+    pub json: bool,
+    /// Where the agent listens.
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+}
+
+/// `causeway ask`
+#[derive(Debug, Args)]
+pub struct Ask {
+    /// What to ask.
+    pub text: String,
+    /// The agent's socket; without it a demo road is started for this one question.
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// The demo's parts, when one is started.
+    #[command(flatten)]
+    pub parts: Parts,
+    /// What may leave the device.
+    #[arg(long, value_enum, default_value_t = PrivacyArg::Normal)]
+    pub privacy: PrivacyArg,
+    /// How much waiting matters.
+    #[arg(long, value_enum, default_value_t = PriorityArg::Interactive)]
+    pub priority: PriorityArg,
+    /// The only place or tier that may answer.
+    #[arg(long, value_name = "PLACE")]
+    pub only: Option<String>,
+    /// The model wanted, by name.
+    #[arg(long)]
+    pub model: Option<String>,
+    /// Most tokens to produce.
+    #[arg(long)]
+    pub max_tokens: Option<u32>,
+    /// 0 is greedy.
+    #[arg(long)]
+    pub temperature: Option<f32>,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `causeway model`
+#[derive(Debug, Subcommand)]
+pub enum Model {
+    /// Run the demo models' test set through the real road and print one table.
+    Eval(Eval),
+    /// Write exercises of the demo models as JSON Lines.
+    Data(Data),
+    /// Ask the device and the cloud model the calibration questions and write what was right.
+    Outcomes(Outcomes),
+}
+
+/// `causeway model eval`
+#[derive(Debug, Args)]
+pub struct Eval {
+    /// Questions of the test set.
+    #[arg(long, default_value_t = 3000)]
+    pub items: usize,
+    /// The test set's seed.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// The demo's parts.
+    #[command(flatten)]
+    pub parts: Parts,
+    /// Skip the comparison of 4-bit with BF16 weights.
+    #[arg(long)]
+    pub no_quantization: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `causeway model data`
+#[derive(Debug, Args)]
+pub struct Data {
+    /// Which part: train, calibration or test.
+    #[arg(long)]
+    pub split: skills::Split,
+    /// How many.
+    #[arg(long)]
+    pub items: usize,
+    /// Same seed, same text.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// `causeway model outcomes`
+#[derive(Debug, Args)]
+pub struct Outcomes {
+    /// How many questions.
+    #[arg(long, default_value_t = 4000)]
+    pub items: usize,
+    /// The calibration set's seed.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Where to write them, as JSON Lines.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// The demo's parts.
+    #[command(flatten)]
+    pub parts: Parts,
+}
+
+/// `causeway signals`
+#[derive(Debug, Subcommand)]
+pub enum Signals {
+    /// Print every signal of a text.
+    Show {
+        /// The text.
+        text: String,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Fit the difficulty estimate to outcomes and write the model file.
+    Train {
+        /// What `causeway model outcomes` wrote.
+        #[arg(long, value_name = "FILE")]
+        outcomes: PathBuf,
+        /// Where the model goes.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Privacy, as typed.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum PrivacyArg {
+    /// Wherever the policy allows.
+    Normal,
+    /// Places of the same home.
+    HomeOnly,
+    /// This device.
+    LocalOnly,
+}
+
+/// Priority, as typed.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum PriorityArg {
+    /// Somebody is listening.
+    Interactive,
+    /// Somebody will look soon.
+    Normal,
+    /// Nobody waits.
+    Background,
+}
+
+impl From<PrivacyArg> for proto::v1::Privacy {
+    fn from(privacy: PrivacyArg) -> Self {
+        match privacy {
+            PrivacyArg::Normal => Self::Normal,
+            PrivacyArg::HomeOnly => Self::HomeOnly,
+            PrivacyArg::LocalOnly => Self::LocalOnly,
+        }
+    }
+}
+
+impl From<PriorityArg> for proto::v1::Priority {
+    fn from(priority: PriorityArg) -> Self {
+        match priority {
+            PriorityArg::Interactive => Self::Interactive,
+            PriorityArg::Normal => Self::Normal,
+            PriorityArg::Background => Self::Background,
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Questions typed by a person: one on the command line, or one after the other at a prompt.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+
+use anyhow::{Context as _, Result};
+use mesh::connect::{Channel, ConnectOptions};
+use mesh::transport::{Address, Os};
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use crate::ask::{Answer, Question, ask};
+use crate::deploy::Deploy;
+use crate::road::{Road, default_socket};
+use crate::{args, show};
+
+/// `causeway ask`: of the agent at the socket, or of a road started for this question.
+pub(crate) async fn ask_once(deploy: &Deploy, asked: args::Ask, out: &mut impl Write) -> Result<ExitCode> {
+    let question = Question {
+        text: asked.text,
+        privacy: asked.privacy.into(),
+        priority: asked.priority.into(),
+        only_place: asked.only.unwrap_or_default(),
+        model: asked.model.unwrap_or_default(),
+        max_tokens: asked.max_tokens,
+        temperature: asked.temperature,
+    };
+    let running = match asked.socket {
+        Some(socket) => Some(channel(socket)),
+        None => running().await,
+    };
+    if let Some(channel) = running {
+        answer_one(&channel, &question, asked.json, out).await?;
+    } else {
+        let road = Road::start(deploy, &asked.parts, None).await?;
+        let answered = answer_one(&road.agent, &question, asked.json, out).await;
+        road.stop().await?;
+        answered?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The prompt of `causeway up`; away from a terminal, waits for the interrupt.
+pub(crate) async fn serve(road: &Road, out: &mut impl Write) -> Result<()> {
+    writeln!(out, "The agent listens on {}.", road.socket.display())?;
+    if !io::stdin().is_terminal() {
+        writeln!(out, "Interrupt (Ctrl-C) ends it.")?;
+        out.flush()?;
+        return Ok(tokio::signal::ctrl_c().await?);
+    }
+    writeln!(out, "Ask something; an empty line or Ctrl-D ends it.")?;
+    let mut lines = typed();
+    loop {
+        write!(out, "\n> ")?;
+        out.flush()?;
+        let line = tokio::select! {
+            line = lines.recv() => line,
+            interrupted = tokio::signal::ctrl_c() => return Ok(interrupted?),
+        };
+        let Some(line) = line.filter(|line| !line.trim().is_empty()) else { return Ok(()) };
+        if let Err(error) = answer_one(&road.agent, &Question::new(line.trim()), false, out).await {
+            writeln!(out, "{error:#}")?;
+        }
+    }
+}
+
+/// Lines as they are typed. They are read by a thread of their own, which the process's end does not wait for.
+fn typed() -> mpsc::Receiver<String> {
+    let (sender, lines) = mpsc::channel(1);
+    thread::spawn(move || {
+        for line in io::stdin().lock().lines().map_while(io::Result::ok) {
+            if sender.blocking_send(line).is_err() {
+                return;
+            }
+        }
+    });
+    lines
+}
+
+async fn answer_one(channel: &Channel, question: &Question, json: bool, out: &mut impl Write) -> Result<()> {
+    let answer = ask(channel, question, |text| {
+        if !json {
+            let _ = write!(out, "{text}");
+            let _ = out.flush();
+        }
+    })
+    .await
+    .map_err(|status| anyhow::anyhow!("{}: {}", status.code(), status.message()))?;
+    if json {
+        writeln!(out, "{}", as_json(&answer))?;
+    } else {
+        if let Some(action) = &answer.action {
+            write!(out, "  [{} {} {}]", action.name, action.entity_id, action.arguments_json)?;
+        }
+        writeln!(out, "\n\n{}\n\n{}", show::summary(&answer), show::decisions(&answer.decisions))?;
+    }
+    Ok(())
+}
+
+fn as_json(answer: &Answer) -> serde_json::Value {
+    let decisions: Vec<_> = answer.decisions.iter().map(show::as_json).collect();
+    let action = answer.action.as_ref().map(|action| {
+        json!({ "name": action.name, "entity_id": action.entity_id, "arguments": action.arguments_json })
+    });
+    json!({
+        "answer": answer.text,
+        "action": action,
+        "place": answer.place,
+        "attempt": answer.attempt,
+        "usd": answer.price_usd,
+        "ttft_ms": answer.first_token.as_secs_f64() * 1e3,
+        "total_ms": answer.total.as_secs_f64() * 1e3,
+        "output_tokens": answer.usage.map_or(0, |usage| usage.output_tokens),
+        "decisions": decisions,
+    })
+}
+
+fn channel(socket: PathBuf) -> Channel {
+    Channel::new(Address::Unix(socket), Arc::new(Os), None, ConnectOptions::default())
+}
+
+/// The agent of an `up` that runs now, if one does.
+async fn running() -> Option<Channel> {
+    let socket = default_socket();
+    if !socket.exists() {
+        return None;
+    }
+    let channel = channel(socket);
+    channel.connect().await.context("connecting").ok().map(|()| channel)
+}

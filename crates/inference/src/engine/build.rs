@@ -1,0 +1,112 @@
+//! From options to a loaded, measured engine.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use candle_core::quantized::GgmlDType;
+
+use super::{
+    Handle, Service,
+    inbox::{Bounds, Shared},
+    meter::Meter,
+};
+use crate::{
+    Error, ModelInfo, Options,
+    formats::{Description, ModelFile},
+    model::{Config, Decoder, Segment},
+    text::Tokenizer,
+};
+
+/// Tokens of the measurement at build; enough to fault the weights in and to leave noise behind.
+const MEASURED_PREFILL_TOKENS: usize = 32;
+const MEASURED_DECODE_TOKENS: usize = 4;
+
+impl Options {
+    /// Loads the model and measures it once. The service must be run on a thread of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadOption`] and [`Error::Model`] say what to change.
+    pub fn build(self) -> Result<(Service, Handle), Error> {
+        self.validate()?;
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(self.threads)
+            .thread_name(|index| format!("inference-{index}"))
+            .build()
+            .map_err(|error| Error::BadOption { field: "threads", problem: error.to_string() })?;
+        let file = ModelFile::open(&self.model)?;
+        let config = Config::read(&file)?;
+        let context_tokens_max = config.context_tokens_max.min(self.context_tokens_max);
+        let tokenizer = Tokenizer::read(&file, config.vocabulary)?;
+        let info = describe(&file, &config, context_tokens_max);
+        let decoder = Decoder::load(&file, config)?;
+        let meter = pool.install(|| measure(&decoder, &info, self.step_interval_min))?;
+        decoder.expert_load().clear();
+        let bounds = Bounds {
+            queue_len_max: self.queue_len_max,
+            kv_tokens_max: self.sequences_max.saturating_mul(context_tokens_max),
+        };
+        let shared = Arc::new(Shared::new(info, tokenizer, bounds, decoder.expert_load().clone()));
+        let handle = Handle::new(Arc::clone(&shared));
+        Ok((Service::new(shared, decoder, pool, &self, meter), handle))
+    }
+}
+
+/// Runs a made-up prompt and a few tokens, so that the first load report is a measurement.
+fn measure(decoder: &Decoder, info: &ModelInfo, interval: Duration) -> Result<Meter, Error> {
+    let ids: Vec<u32> = (0..MEASURED_PREFILL_TOKENS + MEASURED_DECODE_TOKENS)
+        .map(|id| (id % info.vocabulary) as u32)
+        .take(info.context_tokens_max)
+        .collect();
+    let mut cache = decoder.cache();
+    let mut timed = |tokens: &[u32]| {
+        let started = Instant::now();
+        decoder.forward(&mut [Segment { tokens, cache: &mut cache, scores: true }])?;
+        Ok::<_, Error>(started.elapsed().max(interval))
+    };
+    let (prompt, answer) = ids.split_at(ids.len().min(MEASURED_PREFILL_TOKENS));
+    let prefill = timed(prompt)?;
+    let mut decode = prefill;
+    for at in 0..answer.len() {
+        decode = timed(&answer[at..=at])?;
+    }
+    Ok(Meter::new(prompt.len(), prefill, decode))
+}
+
+fn describe(file: &ModelFile, config: &Config, context_tokens_max: usize) -> ModelInfo {
+    let own_name = file.path.file_stem().map(|name| name.to_string_lossy().into_owned());
+    let name = match &file.description {
+        Description::Gguf(metadata) => metadata.text("general.name").map(str::to_owned).or(own_name),
+        Description::HuggingFace { .. } => own_name,
+    };
+    let elements = |expert: bool| -> u64 {
+        let of_expert = |name: &str| name.contains(".experts.") || name.contains("_exps.");
+        file.tensors.iter().filter(|(name, _)| of_expert(name) == expert).map(|(_, t)| t.elements()).sum()
+    };
+    let (shared, experts) = (elements(false), elements(true));
+    let active = config.experts.map_or(0, |e| experts / e.count as u64 * e.top_k as u64);
+    ModelInfo {
+        name: name.unwrap_or_default(),
+        architecture: config.architecture.name().to_owned(),
+        hash: file.hash,
+        parameters: shared + experts,
+        active_parameters: shared + active,
+        context_tokens_max,
+        quantization: quantization(file),
+        vocabulary: config.vocabulary,
+    }
+}
+
+/// The type that holds most weights, by the name that GGUF gives it.
+fn quantization(file: &ModelFile) -> String {
+    let kinds: Vec<(GgmlDType, u64)> = file.tensors.values().map(|t| (t.kind, t.elements())).collect();
+    let total = |kind: GgmlDType| -> u64 { kinds.iter().filter(|(k, _)| *k == kind).map(|(_, n)| n).sum() };
+    let most = kinds.iter().map(|(kind, _)| *kind).max_by_key(|kind| total(*kind));
+    let name = most.map(|kind| format!("{kind:?}")).unwrap_or_default();
+    match name.strip_suffix('K') {
+        Some(bits) => format!("{bits}_K"),
+        None => name,
+    }
+}

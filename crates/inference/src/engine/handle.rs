@@ -1,0 +1,105 @@
+//! The way in: checks a request on the caller's thread and puts it in line.
+
+use std::sync::Arc;
+
+use super::{
+    Stream,
+    inbox::{Shared, State},
+    sequence::{Prepared, Sequence},
+};
+use crate::{Counters, Error, Load, ModelInfo, Request, Turn};
+
+/// Asks the engine for answers; cheap to clone. When the last one is dropped the engine finishes what it has and
+/// ends.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    owner: Arc<Owner>,
+}
+
+/// Lets the engine drain when the last handle goes.
+#[derive(Debug)]
+struct Owner {
+    shared: Arc<Shared>,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.shared.enter(State::Draining);
+    }
+}
+
+impl Handle {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { owner: Arc::new(Owner { shared }) }
+    }
+
+    /// Starts an answer. Tokenises on the calling thread; never waits.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BadRequest`] and [`Error::OverLong`] for the request itself, [`Error::QueueFull`] when the line is
+    /// full, [`Error::Draining`] and [`Error::Stopped`] when nothing new is taken.
+    pub fn generate(&self, request: Request) -> Result<Stream, Error> {
+        let shared = &self.owner.shared;
+        request.validate()?;
+        let context_tokens_max = shared.model.context_tokens_max;
+        let prompt = shared.tokenizer.render(&request.conversation, context_tokens_max - 1)?;
+        let unusable = |id: &u32| *id as usize >= shared.model.vocabulary || shared.tokenizer.ends(*id);
+        if let Some(id) = request.resume.iter().find(|id| unusable(id)) {
+            return Err(Error::bad_request(
+                "resume",
+                format!("holds {id}, which no unfinished answer holds"),
+            ));
+        }
+        let prompt_tokens = prompt.len() + request.resume.len();
+        if prompt_tokens >= context_tokens_max {
+            return Err(Error::OverLong { prompt_tokens, max: context_tokens_max - 1 });
+        }
+        let prepared = Prepared { prompt, request, context_tokens_max };
+        let (mut sequence, events) = Sequence::new(shared.next_id(), prepared, &shared.tokenizer);
+        match sequence.complete() {
+            Some(finish) => sequence.finish(finish),
+            None => shared.accept(sequence)?,
+        }
+        Ok(Stream::new(events, Arc::clone(shared)))
+    }
+
+    /// The loaded model.
+    #[must_use]
+    pub fn model(&self) -> &ModelInfo {
+        &self.owner.shared.model
+    }
+
+    /// The load as of the last step, with the requests that arrived since.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        self.owner.shared.load()
+    }
+
+    /// Work done since build.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.owner.shared.counters()
+    }
+
+    /// Tokens of a conversation as the model will read it. For one far beyond the context, a lower bound.
+    #[must_use]
+    pub fn count_tokens(&self, conversation: &[Turn]) -> usize {
+        let shared = &self.owner.shared;
+        match shared.tokenizer.render(conversation, shared.model.context_tokens_max) {
+            Ok(ids) => ids.len(),
+            Err(Error::OverLong { prompt_tokens, .. }) => prompt_tokens,
+            Err(_) => 0,
+        }
+    }
+
+    /// Takes nothing new; what was accepted is finished, then the service's `run` returns.
+    pub fn drain(&self) {
+        self.owner.shared.enter(State::Draining);
+    }
+
+    /// Ends at the next step; unfinished answers fail with [`Error::Stopped`].
+    pub fn stop(&self) {
+        self.owner.shared.enter(State::Stopping);
+    }
+}

@@ -1,0 +1,147 @@
+//! What the loop and its handles share: the line of accepted requests, the engine's state, and its reports.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use super::sequence::Sequence;
+use crate::{Counters, Error, Load, ModelInfo, model::ExpertLoad, text::Tokenizer};
+
+/// Bounds that handles need.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    pub(super) queue_len_max: usize,
+    pub(super) kv_tokens_max: usize,
+}
+
+/// Shared by the service, its handles and its streams.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) model: ModelInfo,
+    pub(super) tokenizer: Tokenizer,
+    pub(super) bounds: Bounds,
+    pub(super) tally: Tally,
+    pub(super) expert_load: ExpertLoad,
+    inbox: Mutex<Inbox>,
+    /// Signalled on every change of the inbox and when a stream is dropped.
+    pub(super) changed: Condvar,
+    load: Mutex<Load>,
+    ids: AtomicU64,
+}
+
+/// Counters, each added to by the loop only.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) steps: AtomicU64,
+    pub(super) prefill_tokens: AtomicU64,
+    pub(super) output_tokens: AtomicU64,
+    pub(super) cancelled: AtomicU64,
+}
+
+/// Whether requests are taken, and whether those taken are finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd)]
+pub(super) enum State {
+    Open,
+    Draining,
+    Stopping,
+    Ended,
+}
+
+/// Accepted requests that the loop has not seen yet.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    pub(super) arrived: VecDeque<Sequence>,
+    /// Requests that wait in the scheduler.
+    pub(super) waiting: usize,
+    pub(super) state: State,
+}
+
+impl Shared {
+    pub(super) fn new(
+        model: ModelInfo,
+        tokenizer: Tokenizer,
+        bounds: Bounds,
+        expert_load: ExpertLoad,
+    ) -> Self {
+        Self {
+            model,
+            tokenizer,
+            bounds,
+            tally: Tally::default(),
+            expert_load,
+            inbox: Mutex::new(Inbox { arrived: VecDeque::new(), waiting: 0, state: State::Open }),
+            changed: Condvar::new(),
+            load: Mutex::new(Load::default()),
+            ids: AtomicU64::new(0),
+        }
+    }
+
+    /// The inbox. A panic elsewhere leaves it whole: every change is one statement.
+    pub(super) fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn next_id(&self) -> u64 {
+        self.ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Takes a request into the line, or says why not.
+    pub(super) fn accept(&self, sequence: Sequence) -> Result<(), Error> {
+        let mut inbox = self.inbox();
+        match inbox.state {
+            State::Open => {}
+            State::Draining => return Err(Error::Draining),
+            State::Stopping | State::Ended => return Err(Error::Stopped),
+        }
+        let waiting = inbox.waiting + inbox.arrived.len();
+        if waiting >= self.bounds.queue_len_max {
+            return Err(Error::QueueFull { waiting, max: self.bounds.queue_len_max });
+        }
+        inbox.arrived.push_back(sequence);
+        drop(inbox);
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    /// Moves to `state` unless a later one was reached.
+    pub(super) fn enter(&self, state: State) {
+        let mut inbox = self.inbox();
+        if inbox.state < state {
+            inbox.state = state;
+        }
+        if state == State::Ended {
+            inbox.arrived.clear();
+        }
+        drop(inbox);
+        self.changed.notify_all();
+    }
+
+    pub(super) fn publish(&self, load: Load) {
+        *self.load.lock().unwrap_or_else(PoisonError::into_inner) = load;
+    }
+
+    /// The last published load with what has arrived since.
+    pub(super) fn load(&self) -> Load {
+        let mut load = self.load.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let inbox = self.inbox();
+        load.waiting += inbox.arrived.len();
+        load.queued_tokens += inbox.arrived.iter().map(Sequence::tokens_known).sum::<usize>();
+        load.expert_load = self.expert_load.rows();
+        load
+    }
+
+    pub(super) fn counters(&self) -> Counters {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counters {
+            steps: read(&self.tally.steps),
+            prefill_tokens: read(&self.tally.prefill_tokens),
+            output_tokens: read(&self.tally.output_tokens),
+            expert_rows: self.expert_load.rows().iter().sum(),
+            cancelled: read(&self.tally.cancelled),
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! One answer in the making: its tokens, its cache, what of it was shown, and its stream's end.
+
+use std::time::Instant;
+
+use tokio::sync::mpsc;
+
+use crate::{
+    Confidence, Done, Error, Event, Finish, Request, Sampling, Usage,
+    model::Cache,
+    sampling::{Draw, choose},
+    scheduler::Ticket,
+    text::{Reveal, Shown, Tokenizer},
+};
+
+/// Events of an answer besides one per token: a last delta, its end, and room for a mistake in this count.
+const EVENTS_BESIDES_TOKENS: usize = 4;
+
+/// What an answer is made from; the conversation is rendered and every field checked.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) prompt: Vec<u32>,
+    pub(super) request: Request,
+    pub(super) context_tokens_max: usize,
+}
+
+/// An accepted request.
+#[derive(Debug)]
+pub(super) struct Sequence {
+    pub(super) id: u64,
+    pub(super) cache: Cache,
+    /// Prompt, resumed and produced ids.
+    tokens: Vec<u32>,
+    prompt_tokens: usize,
+    resumed_tokens: usize,
+    /// Tokens that prompt and answer together may reach.
+    tokens_max: usize,
+    sampling: Sampling,
+    seed: u64,
+    deadline: Option<Instant>,
+    priority: u8,
+    reveal: Reveal,
+    /// Index within the answer of the next id to show.
+    next_index: usize,
+    probabilities: Vec<f32>,
+    events: mpsc::Sender<Event>,
+}
+
+/// Whether an answer goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Progress {
+    GoesOn,
+    Ended,
+}
+
+impl Sequence {
+    /// The sequence and the receiving end of its stream, which can hold every event it will ever send: a reader
+    /// however slow never holds up the loop.
+    pub(super) fn new(id: u64, from: Prepared, tokenizer: &Tokenizer) -> (Self, mpsc::Receiver<Event>) {
+        let Prepared { prompt, request, context_tokens_max } = from;
+        let Request { max_tokens, sampling, stop, seed, deadline, priority, resume, .. } = request;
+        let tokens_max = prompt.len().saturating_add(max_tokens).min(context_tokens_max);
+        let known = prompt.len() + resume.len();
+        let (events, receiver) = mpsc::channel(tokens_max.saturating_sub(known) + EVENTS_BESIDES_TOKENS);
+        let mut reveal = Reveal::new(stop);
+        for &id in &resume {
+            reveal.push(id, tokenizer.bytes(id));
+        }
+        reveal.forget_ids();
+        let (prompt_tokens, resumed_tokens) = (prompt.len(), resume.len());
+        let mut tokens = prompt;
+        tokens.extend(resume);
+        let sequence = Self {
+            id,
+            cache: Cache::default(),
+            tokens,
+            prompt_tokens,
+            resumed_tokens,
+            tokens_max,
+            sampling,
+            seed,
+            deadline,
+            priority,
+            reveal,
+            next_index: resumed_tokens,
+            probabilities: Vec::new(),
+            events,
+        };
+        (sequence, receiver)
+    }
+
+    /// Why there is nothing left to generate, where a resumed answer is complete already.
+    pub(super) fn complete(&self) -> Option<Finish> {
+        if self.reveal.stopped() {
+            Some(Finish::Stop)
+        } else if self.tokens.len() >= self.tokens_max {
+            Some(Finish::Length)
+        } else {
+            None
+        }
+    }
+
+    pub(super) fn tokens_known(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// The next `count` tokens to compute, after those in `cache`.
+    pub(super) fn to_compute(&self, cache: &Cache, count: usize) -> &[u32] {
+        let start = cache.tokens().min(self.tokens.len());
+        &self.tokens[start..(start + count).min(self.tokens.len())]
+    }
+
+    pub(super) fn ticket(&self, epoch: Instant) -> Ticket {
+        let since_epoch = |at: Instant| at.saturating_duration_since(epoch).as_nanos();
+        Ticket {
+            id: self.id,
+            prefill_tokens: self.tokens.len(),
+            tokens_max: self.tokens_max,
+            priority: self.priority,
+            deadline: self.deadline.map(|at| u64::try_from(since_epoch(at)).unwrap_or(u64::MAX)),
+        }
+    }
+
+    /// Whether the stream was dropped.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.events.is_closed()
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    pub(super) fn is_late(&self, now: Instant) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    /// Chooses the next token from its scores and sends what becomes visible by it.
+    pub(super) fn extend(&mut self, scores: &[f32], tokenizer: &Tokenizer) -> Progress {
+        let index = self.tokens.len() - self.prompt_tokens;
+        let draw =
+            Draw { sampling: &self.sampling, seed: self.seed, position: index as u64, tokens: &self.tokens };
+        let Some(choice) = choose(scores, &draw) else {
+            self.fail(Error::Poisoned { index });
+            return Progress::Ended;
+        };
+        self.probabilities.push(choice.probability);
+        if tokenizer.ends(choice.id) {
+            self.finish(Finish::Stop);
+            return Progress::Ended;
+        }
+        self.tokens.push(choice.id);
+        let shown = self.reveal.push(choice.id, tokenizer.bytes(choice.id));
+        self.show(shown);
+        match self.complete() {
+            None => Progress::GoesOn,
+            Some(finish) => {
+                self.finish(finish);
+                Progress::Ended
+            }
+        }
+    }
+
+    /// Sends what is left and the end.
+    pub(super) fn finish(&mut self, finish: Finish) {
+        let rest = self.reveal.flush();
+        self.show(rest);
+        let output_tokens = self.tokens.len() - self.prompt_tokens - self.resumed_tokens;
+        let usage = Usage { prompt_tokens: self.prompt_tokens, cached_tokens: 0, output_tokens };
+        let confidence = Confidence::of(&mut self.probabilities);
+        self.send(Event::Done(Done { finish, usage, confidence }));
+    }
+
+    /// Sends the failure.
+    pub(super) fn fail(&mut self, error: Error) {
+        self.send(Event::Failed(error));
+    }
+
+    fn show(&mut self, shown: Shown) {
+        let Shown { text, tokens } = shown;
+        if text.is_empty() && tokens.is_empty() {
+            return;
+        }
+        let first_index = u32::try_from(self.next_index).unwrap_or(u32::MAX);
+        self.next_index += tokens.len();
+        self.send(Event::Delta { text, tokens, first_index });
+    }
+
+    /// A closed stream is noticed by the loop; a full one cannot be, by the channel's size.
+    fn send(&self, event: Event) {
+        let _closed = self.events.try_send(event);
+    }
+}

@@ -1,0 +1,234 @@
+//! The loop: takes requests in, plans a step, computes it, sends what it gave.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use super::{
+    inbox::{Inbox, Shared, State},
+    meter::{Meter, StepShape},
+    sequence::{Progress, Sequence},
+};
+use crate::{
+    Error, Finish, Load, Options,
+    model::{Cache, Decoder, Segment},
+    scheduler::{Limits, Scheduler, Work},
+};
+
+/// Owns the model and every sequence. Run it on a thread of its own.
+#[derive(Debug)]
+pub struct Service {
+    shared: Arc<Shared>,
+    decoder: Decoder,
+    pool: Arc<rayon::ThreadPool>,
+    scheduler: Scheduler,
+    sequences: BTreeMap<u64, Sequence>,
+    meter: Meter,
+    step_interval_min: Duration,
+    /// Deadlines are ordered by their distance from here.
+    epoch: Instant,
+    batch: usize,
+}
+
+impl Service {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        decoder: Decoder,
+        pool: rayon::ThreadPool,
+        options: &Options,
+        meter: Meter,
+    ) -> Self {
+        let limits = Limits {
+            sequences_max: options.sequences_max,
+            step_tokens_max: options.step_tokens_max,
+            kv_tokens_max: shared.bounds.kv_tokens_max,
+        };
+        let service = Self {
+            shared,
+            decoder,
+            pool: Arc::new(pool),
+            scheduler: Scheduler::new(limits),
+            sequences: BTreeMap::new(),
+            meter,
+            step_interval_min: options.step_interval_min,
+            epoch: Instant::now(),
+            batch: 0,
+        };
+        service.publish();
+        service
+    }
+
+    /// Serves until the engine was drained or stopped; blocks the calling thread.
+    pub fn run(mut self) {
+        // Inside the pool the loop is one of its threads, and what it shares out is taken without a wake-up.
+        let pool = Arc::clone(&self.pool);
+        pool.install(|| self.serve());
+    }
+
+    fn serve(&mut self) {
+        while self.take_in() {
+            self.reap(Instant::now());
+            let plan = self.scheduler.plan();
+            if !plan.is_empty() {
+                let started = Instant::now();
+                self.step(&plan);
+                self.hold(started + self.step_interval_min);
+                self.measure(&plan, started.elapsed());
+            }
+            self.publish();
+        }
+        for sequence in self.sequences.values_mut() {
+            sequence.fail(Error::Stopped);
+        }
+    }
+
+    /// Moves what arrived to the scheduler; waits while there is nothing to do. False at the end.
+    fn take_in(&mut self) -> bool {
+        let shared = Arc::clone(&self.shared);
+        let mut inbox = shared.inbox();
+        loop {
+            self.empty(&mut inbox);
+            match inbox.state {
+                State::Stopping | State::Ended => return false,
+                State::Draining if self.sequences.is_empty() => return false,
+                _ if !self.sequences.is_empty() => return true,
+                _ => {}
+            }
+            inbox = shared.changed.wait(inbox).unwrap_or_else(std::sync::PoisonError::into_inner);
+        }
+    }
+
+    /// Lets what arrived wait in the scheduler.
+    fn empty(&mut self, inbox: &mut Inbox) {
+        for mut sequence in std::mem::take(&mut inbox.arrived) {
+            sequence.cache = self.decoder.cache();
+            self.scheduler.submit(sequence.ticket(self.epoch));
+            self.sequences.insert(sequence.id, sequence);
+        }
+        inbox.waiting = self.scheduler.waiting();
+    }
+
+    /// Ends what was abandoned or is late.
+    fn reap(&mut self, now: Instant) {
+        let mut gone = Vec::new();
+        for (id, sequence) in &mut self.sequences {
+            if sequence.is_abandoned() {
+                self.shared.tally.cancelled.fetch_add(1, Ordering::Relaxed);
+                gone.push(*id);
+            } else if sequence.is_late(now) {
+                sequence.finish(Finish::Deadline);
+                gone.push(*id);
+            }
+        }
+        for id in gone {
+            self.remove(id);
+        }
+    }
+
+    fn remove(&mut self, id: u64) {
+        self.scheduler.remove(id);
+        self.sequences.remove(&id);
+    }
+
+    /// Computes a plan and gives every sequence its scores.
+    fn step(&mut self, plan: &[Work]) {
+        let mut caches: Vec<Cache> = plan
+            .iter()
+            .map(|work| {
+                self.sequences.get_mut(&work.id).map(|s| std::mem::take(&mut s.cache)).unwrap_or_default()
+            })
+            .collect();
+        let mut segments: Vec<Segment<'_>> = plan
+            .iter()
+            .zip(&mut caches)
+            .filter_map(|(work, cache)| {
+                let tokens = self.sequences.get(&work.id)?.to_compute(cache, work.tokens);
+                Some(Segment { tokens, cache, scores: work.samples })
+            })
+            .collect();
+        let computed = self.decoder.forward(&mut segments);
+        for (work, cache) in plan.iter().zip(caches) {
+            if let Some(sequence) = self.sequences.get_mut(&work.id) {
+                sequence.cache = cache;
+            }
+        }
+        match computed {
+            Ok(scores) => self.give_out(plan, scores),
+            Err(error) => {
+                for work in plan {
+                    if let Some(sequence) = self.sequences.get_mut(&work.id) {
+                        sequence.fail(error.clone());
+                    }
+                    self.remove(work.id);
+                }
+            }
+        }
+    }
+
+    /// Lets each sequence choose its token; a sequence that fails or ends leaves the others alone.
+    fn give_out(&mut self, plan: &[Work], scores: Vec<Vec<f32>>) {
+        let mut scores = scores.into_iter();
+        for work in plan {
+            self.scheduler.advance(work);
+            let Some(sequence) = self.sequences.get_mut(&work.id) else { continue };
+            if !work.samples {
+                continue;
+            }
+            let scores = scores.next().unwrap_or_default();
+            if sequence.extend(&scores, &self.shared.tokenizer) == Progress::Ended {
+                self.remove(work.id);
+            }
+        }
+    }
+
+    /// Waits until the step has lasted its least time. What arrives is put in line meanwhile, and what is cancelled
+    /// or late gives its place back; only a stop ends the wait.
+    fn hold(&mut self, until: Instant) {
+        let shared = Arc::clone(&self.shared);
+        loop {
+            let now = Instant::now();
+            let mut inbox = shared.inbox();
+            self.empty(&mut inbox);
+            if until <= now || matches!(inbox.state, State::Stopping | State::Ended) {
+                return;
+            }
+            let next = self.sequences.values().filter_map(Sequence::deadline).fold(until, Instant::min);
+            drop(shared.changed.wait_timeout(inbox, next.saturating_duration_since(now)));
+            self.reap(Instant::now());
+        }
+    }
+
+    fn measure(&mut self, plan: &[Work], took: Duration) {
+        let count = |prefill| plan.iter().filter(|w| w.prefill == prefill).map(|w| w.tokens).sum::<usize>();
+        let shape = StepShape { prefill_tokens: count(true), decode_tokens: count(false) };
+        self.meter.step(shape, took);
+        self.batch = plan.len();
+        let tally = &self.shared.tally;
+        tally.steps.fetch_add(1, Ordering::Relaxed);
+        tally.prefill_tokens.fetch_add(shape.prefill_tokens as u64, Ordering::Relaxed);
+        let chosen = plan.iter().filter(|w| w.samples).count() as u64;
+        tally.output_tokens.fetch_add(chosen, Ordering::Relaxed);
+    }
+
+    fn publish(&self) {
+        self.shared.publish(Load {
+            running: self.scheduler.running(),
+            waiting: self.scheduler.waiting(),
+            queued_tokens: self.scheduler.queued_tokens(),
+            batch: if self.sequences.is_empty() { 0 } else { self.batch },
+            prefill_tokens_per_s: self.meter.prefill_tokens_per_s(),
+            seconds_per_token: self.meter.seconds_per_token(),
+            kv_tokens_used: self.sequences.values().map(|s| s.cache.tokens()).sum(),
+            kv_tokens_max: self.shared.bounds.kv_tokens_max,
+            expert_load: Vec::new(),
+        });
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.shared.enter(State::Ended);
+    }
+}

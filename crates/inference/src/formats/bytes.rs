@@ -1,0 +1,118 @@
+//! Memory-mapped bytes, and the one place where they are read as numbers.
+
+use std::{fs::File, marker::PhantomData, ops::Range, path::Path, sync::Arc};
+
+use candle_core::quantized::k_quants;
+use half::bf16;
+use memmap2::Mmap;
+
+use crate::Error;
+
+/// A range of a memory-mapped file.
+#[derive(Debug, Clone)]
+pub(crate) struct Bytes {
+    map: Arc<Mmap>,
+    range: Range<usize>,
+}
+
+impl Bytes {
+    /// Maps a file. It must not be shortened while it is used: replace model files by renaming.
+    pub(crate) fn map(path: &Path) -> Result<Self, Error> {
+        let refused = |error: std::io::Error| Error::model(path, "file", format!("cannot be read: {error}"));
+        let file = File::open(path).map_err(refused)?;
+        if file.metadata().map_err(refused)?.len() == 0 {
+            return Err(Error::model(path, "file", "is empty"));
+        }
+        // SAFETY: the map is read-only and private to this process's view; the file's being changed by another
+        // process while mapped is excluded by the contract above, as for every mapped executable.
+        let map = unsafe { Mmap::map(&file) }.map_err(refused)?;
+        let range = 0..map.len();
+        Ok(Self { map: Arc::new(map), range })
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.map[self.range.clone()]
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.range.len()
+    }
+
+    /// `length` bytes from `start`, or nothing where they reach past the end.
+    pub(crate) fn part(&self, start: usize, length: usize) -> Option<Self> {
+        let end = start.checked_add(length)?;
+        if end > self.len() {
+            return None;
+        }
+        let range = self.range.start + start..self.range.start + end;
+        Some(Self { map: Arc::clone(&self.map), range })
+    }
+}
+
+/// Types for which any bytes of their size are a value.
+///
+/// # Safety
+///
+/// The type has no padding, no invalid bit pattern and no pointer.
+pub(crate) unsafe trait Plain: Clone + Send + Sync + std::fmt::Debug + 'static {}
+
+// SAFETY: every bit pattern is a number.
+unsafe impl Plain for f32 {}
+// SAFETY: every bit pattern is a number.
+unsafe impl Plain for bf16 {}
+// SAFETY: half's f16 is a transparent u16.
+unsafe impl Plain for half::f16 {}
+
+macro_rules! plain {
+    ($($block:ident),*) => {$(
+        // SAFETY: a `repr(C)` struct of u8, i8, f16 arrays whose size candle asserts to be their sum.
+        unsafe impl Plain for k_quants::$block {}
+    )*};
+}
+plain!(
+    BlockQ4_0, BlockQ4_1, BlockQ5_0, BlockQ5_1, BlockQ8_0, BlockQ2K, BlockQ3K, BlockQ4K, BlockQ5K, BlockQ6K
+);
+
+/// Values of one plain type: read in place where the file aligns them, copied where it does not.
+#[derive(Debug)]
+pub(crate) enum Blocks<T> {
+    Mapped(Bytes, PhantomData<T>),
+    Owned(Vec<T>),
+}
+
+impl<T: Plain> Blocks<T> {
+    /// `bytes` as whole values; bytes after the last whole value are left out.
+    pub(crate) fn new(bytes: Bytes) -> Self {
+        let slice = bytes.as_slice();
+        if slice.as_ptr().cast::<T>().is_aligned() {
+            return Self::Mapped(bytes, PhantomData);
+        }
+        let count = slice.len() / size_of::<T>();
+        let mut values = Vec::<T>::with_capacity(count);
+        // SAFETY: `count` values fit both the source slice and the new allocation, the two do not overlap, and any
+        // bytes are a `T` because it is `Plain`; the length is set only after all of them are written.
+        unsafe {
+            std::ptr::copy_nonoverlapping(
+                slice.as_ptr(),
+                values.as_mut_ptr().cast::<u8>(),
+                count * size_of::<T>(),
+            );
+            values.set_len(count);
+        }
+        Self::Owned(values)
+    }
+
+    pub(crate) fn as_slice(&self) -> &[T] {
+        match self {
+            Self::Owned(values) => values,
+            Self::Mapped(bytes, _) => {
+                let slice = bytes.as_slice();
+                // SAFETY: alignment was checked when this was made and the map never moves; the length is whole
+                // values inside the slice; any bytes are a `T` because it is `Plain`.
+                unsafe {
+                    std::slice::from_raw_parts(slice.as_ptr().cast::<T>(), slice.len() / size_of::<T>())
+                }
+            }
+        }
+    }
+}

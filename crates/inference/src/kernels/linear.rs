@@ -1,0 +1,214 @@
+//! A weight matrix in the type of its file, and its product with rows of activations.
+
+use candle_core::{
+    Device, Tensor,
+    quantized::{GgmlDType, GgmlType, k_quants},
+};
+use half::{bf16, f16};
+use rayon::prelude::*;
+
+use super::{
+    Rows,
+    floats::{Widen, dots},
+};
+use crate::{
+    Error,
+    formats::{Blocks, Plain, RawTensor},
+};
+
+/// Below so many multiplications a product is not worth sharing among threads.
+const PARALLEL_WORK_MIN: usize = 1 << 17;
+/// Outputs that one weight pass computes together; tasks are whole multiples, so that the split never shows.
+const QUAD: usize = 4;
+
+/// `outputs × inputs` weights, kept as they are in the file.
+#[derive(Debug)]
+pub(crate) struct Linear {
+    inputs: usize,
+    outputs: usize,
+    weight: Box<dyn Weight>,
+}
+
+/// Rows of weights of one type.
+trait Weight: std::fmt::Debug + Send + Sync {
+    /// Writes the products of `input`'s rows with weight rows `first..` as `out[output][row]`.
+    fn products(&self, first: usize, inputs: &Inputs<'_>, out: &mut [f32]);
+    /// `input` in the form that `products` reads.
+    fn prepare<'a>(&self, input: &'a [f32], columns: usize) -> Inputs<'a>;
+    /// Weight row `row` in f32.
+    fn row(&self, row: usize, out: &mut [f32]);
+}
+
+/// Rows of activations, quantised in the way the weight's type needs.
+struct Inputs<'a> {
+    floats: &'a [f32],
+    quantised: Option<Box<dyn std::any::Any + Send + Sync>>,
+    rows: usize,
+    columns: usize,
+}
+
+impl Linear {
+    /// The matrix in `tensor`, whose shape the caller has checked to be `[outputs, inputs]`.
+    pub(crate) fn new(tensor: RawTensor) -> Result<Self, String> {
+        let &[outputs, inputs] = tensor.shape.as_slice() else {
+            return Err(format!("has shape {:?}; a matrix is needed", tensor.shape));
+        };
+        let bytes = tensor.bytes;
+        let weight: Box<dyn Weight> = match tensor.kind {
+            GgmlDType::F32 => Box::new(Floats(Blocks::<f32>::new(bytes))),
+            GgmlDType::BF16 => Box::new(Floats(Blocks::<bf16>::new(bytes))),
+            // No processor here multiplies F16 as it is, and widening it in every product costs more than memory.
+            GgmlDType::F16 => {
+                let values = Blocks::<f16>::new(bytes).as_slice().iter().map(|v| v.to_f32()).collect();
+                Box::new(Floats(Blocks::Owned(values)))
+            }
+            GgmlDType::Q4_0 => Box::new(Quantised(Blocks::<k_quants::BlockQ4_0>::new(bytes))),
+            GgmlDType::Q4_1 => Box::new(Quantised(Blocks::<k_quants::BlockQ4_1>::new(bytes))),
+            GgmlDType::Q5_0 => Box::new(Quantised(Blocks::<k_quants::BlockQ5_0>::new(bytes))),
+            GgmlDType::Q5_1 => Box::new(Quantised(Blocks::<k_quants::BlockQ5_1>::new(bytes))),
+            GgmlDType::Q8_0 => Box::new(Quantised(Blocks::<k_quants::BlockQ8_0>::new(bytes))),
+            GgmlDType::Q2K => Box::new(Quantised(Blocks::<k_quants::BlockQ2K>::new(bytes))),
+            GgmlDType::Q3K => Box::new(Quantised(Blocks::<k_quants::BlockQ3K>::new(bytes))),
+            GgmlDType::Q4K => Box::new(Quantised(Blocks::<k_quants::BlockQ4K>::new(bytes))),
+            GgmlDType::Q5K => Box::new(Quantised(Blocks::<k_quants::BlockQ5K>::new(bytes))),
+            GgmlDType::Q6K => Box::new(Quantised(Blocks::<k_quants::BlockQ6K>::new(bytes))),
+            other => return Err(format!("has type {other:?}, which is not supported")),
+        };
+        Ok(Self { inputs, outputs, weight })
+    }
+
+    /// `input · weightᵀ` for a tensor of rows.
+    pub(crate) fn forward(&self, input: &Tensor) -> Result<Tensor, Error> {
+        let rows = Rows::of(input)?;
+        let out = self.product(rows.as_slice()?);
+        Ok(Tensor::from_vec(out, (rows.count(), self.outputs), &Device::Cpu)?)
+    }
+
+    /// `input · weightᵀ` for rows one after another.
+    pub(crate) fn product(&self, input: &[f32]) -> Vec<f32> {
+        let inputs = self.weight.prepare(input, self.inputs);
+        let rows = inputs.rows;
+        let mut out = vec![0f32; rows * self.outputs];
+        let threads = rayon::current_num_threads();
+        if threads == 1 || rows * self.inputs * self.outputs < PARALLEL_WORK_MIN {
+            self.weight.products(0, &inputs, &mut out);
+        } else {
+            // A few tasks per thread let a fast thread take over from one whose core was taken away.
+            let task = self.outputs.div_ceil(threads * 4).next_multiple_of(QUAD);
+            out.par_chunks_mut(task * rows.max(1))
+                .enumerate()
+                .for_each(|(at, out)| self.weight.products(at * task, &inputs, out));
+        }
+        if rows == 1 { out } else { transposed(&out, self.outputs, rows) }
+    }
+
+    /// Weight rows `ids` in f32: the lookup of an embedding. Ids beyond the last row give zeros.
+    pub(crate) fn lookup(&self, ids: impl ExactSizeIterator<Item = u32>) -> Result<Tensor, Error> {
+        let count = ids.len();
+        let mut out = vec![0f32; count * self.inputs];
+        for (id, out) in ids.zip(out.chunks_exact_mut(self.inputs)) {
+            if (id as usize) < self.outputs {
+                self.weight.row(id as usize, out);
+            }
+        }
+        Ok(Tensor::from_vec(out, (count, self.inputs), &Device::Cpu)?)
+    }
+}
+
+fn transposed(from: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    let mut to = vec![0f32; from.len()];
+    for (row, from) in from.chunks_exact(columns).enumerate() {
+        for (column, value) in from.iter().enumerate() {
+            to[column * rows + row] = *value;
+        }
+    }
+    to
+}
+
+/// Float weights; activations stay f32.
+#[derive(Debug)]
+struct Floats<T>(Blocks<T>);
+
+impl<T: Plain + Widen> Weight for Floats<T> {
+    fn prepare<'a>(&self, input: &'a [f32], columns: usize) -> Inputs<'a> {
+        Inputs { floats: input, quantised: None, rows: input.len() / columns, columns }
+    }
+
+    fn products(&self, first: usize, inputs: &Inputs<'_>, out: &mut [f32]) {
+        let columns = inputs.columns;
+        let weights = self.0.as_slice()[first * columns..].chunks_exact(columns);
+        for (weight, out) in weights.zip(out.chunks_exact_mut(inputs.rows)) {
+            let mut quads = inputs.floats.chunks_exact(QUAD * columns);
+            let mut outs = out.chunks_exact_mut(QUAD);
+            for (quad, out) in (&mut quads).zip(&mut outs) {
+                let rows: [&[f32]; QUAD] =
+                    std::array::from_fn(|row| &quad[row * columns..(row + 1) * columns]);
+                out.copy_from_slice(&dots(weight, rows));
+            }
+            let rest = quads.remainder().chunks_exact(columns);
+            for (row, out) in rest.zip(outs.into_remainder()) {
+                *out = dots(weight, [row])[0];
+            }
+        }
+    }
+
+    fn row(&self, row: usize, out: &mut [f32]) {
+        let weights = &self.0.as_slice()[row * out.len()..];
+        for (out, weight) in out.iter_mut().zip(weights) {
+            *out = weight.widen();
+        }
+    }
+}
+
+/// Weights in blocks; activations are quantised to the type that candle pairs with theirs.
+#[derive(Debug)]
+struct Quantised<T>(Blocks<T>);
+
+impl<T> Weight for Quantised<T>
+where
+    T: GgmlType + Plain,
+    T::VecDotType: Send + Sync + 'static,
+{
+    fn prepare<'a>(&self, input: &'a [f32], columns: usize) -> Inputs<'a> {
+        let blocks = columns / T::BLCK_SIZE;
+        let rows = input.len() / columns;
+        let mut quantised = vec![T::VecDotType::zeros(); rows * blocks];
+        for (input, quantised) in input.chunks_exact(columns).zip(quantised.chunks_exact_mut(blocks)) {
+            T::VecDotType::from_float(input, quantised);
+        }
+        Inputs { floats: input, quantised: Some(Box::new(quantised)), rows, columns }
+    }
+
+    fn products(&self, first: usize, inputs: &Inputs<'_>, out: &mut [f32]) {
+        let columns = inputs.columns;
+        let blocks = columns / T::BLCK_SIZE;
+        let Some(quantised) =
+            inputs.quantised.as_deref().and_then(|q| q.downcast_ref::<Vec<T::VecDotType>>())
+        else {
+            return;
+        };
+        let weights = &self.0.as_slice()[first * blocks..];
+        for (quad, out) in out.chunks_mut(QUAD * inputs.rows).enumerate() {
+            let weight = |n: usize| &weights[(quad * QUAD + n) * blocks..(quad * QUAD + n + 1) * blocks];
+            let count = out.len() / inputs.rows;
+            for (row, input) in quantised.chunks_exact(blocks).enumerate() {
+                if count == QUAD {
+                    let (a, b, c, d) =
+                        T::vec_dot_4(columns, weight(0), weight(1), weight(2), weight(3), input);
+                    for (n, value) in [a, b, c, d].into_iter().enumerate() {
+                        out[n * inputs.rows + row] = value;
+                    }
+                } else {
+                    for n in 0..count {
+                        out[n * inputs.rows + row] = T::vec_dot(columns, weight(n), input);
+                    }
+                }
+            }
+        }
+    }
+
+    fn row(&self, row: usize, out: &mut [f32]) {
+        let blocks = out.len() / T::BLCK_SIZE;
+        T::to_float(&self.0.as_slice()[row * blocks..(row + 1) * blocks], out);
+    }
+}

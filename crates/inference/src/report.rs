@@ -1,0 +1,68 @@
+//! What the engine tells of itself: the model it holds, its load, and the work it has done.
+
+/// The loaded model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelInfo {
+    /// `general.name` of a GGUF file, otherwise the file's or folder's own name.
+    pub name: String,
+    /// `llama`, `qwen3` or `qwen3moe`.
+    pub architecture: String,
+    /// BLAKE3 over the weight files in the order of their names; for a single file, its own hash.
+    pub hash: [u8; 32],
+    /// Weights in all.
+    pub parameters: u64,
+    /// Weights that take part in one token.
+    pub active_parameters: u64,
+    /// Tokens of prompt and answer together: the least of the model's and the option's limit.
+    pub context_tokens_max: usize,
+    /// The type of most of the weights, such as `Q4_0` or `BF16`.
+    pub quantization: String,
+    /// Token ids known.
+    pub vocabulary: usize,
+}
+
+impl ModelInfo {
+    /// The hash in lower-case hexadecimal.
+    #[must_use]
+    pub fn hash_hex(&self) -> String {
+        blake3::Hash::from(self.hash).to_hex().to_string()
+    }
+}
+
+/// The engine's load as of its last step.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Load {
+    /// Requests being computed.
+    pub running: usize,
+    /// Requests that wait for a place.
+    pub waiting: usize,
+    /// Prompt tokens not yet computed, of waiting and running requests.
+    pub queued_tokens: usize,
+    /// Requests in the last step.
+    pub batch: usize,
+    /// Prompt tokens computed per second, smoothed; measured once at build.
+    pub prefill_tokens_per_s: f64,
+    /// Time per output token of one request at the present batch in seconds, smoothed; measured once at build.
+    pub seconds_per_token: f64,
+    /// Tokens in the KV cache.
+    pub kv_tokens_used: usize,
+    /// Tokens that the KV cache may hold.
+    pub kv_tokens_max: usize,
+    /// Rows computed by each expert since build, over all layers; empty for a dense model.
+    pub expert_load: Vec<u64>,
+}
+
+/// Work done since build.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Steps computed.
+    pub steps: u64,
+    /// Prompt and resumed tokens computed.
+    pub prefill_tokens: u64,
+    /// Tokens chosen.
+    pub output_tokens: u64,
+    /// Rows that went through an expert: tokens × experts per token × expert layers.
+    pub expert_rows: u64,
+    /// Requests that ended because their stream was dropped.
+    pub cancelled: u64,
+}

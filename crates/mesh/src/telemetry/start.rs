@@ -1,0 +1,171 @@
+//! Sets up logs and traces of a process once, and ends them.
+
+use std::time::Duration;
+
+use opentelemetry::KeyValue;
+use opentelemetry::trace::TracerProvider as _;
+use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{
+    BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider, SpanLimits, TracerProviderBuilder,
+};
+use tracing::level_filters::LevelFilter;
+use tracing::subscriber::SetGlobalDefaultError;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, Registry};
+
+use super::logs;
+use super::options::TelemetryOptions;
+
+/// Spans of the machinery that sends spans would never come to an end.
+const SILENT_TARGETS: [&str; 6] = ["h2", "hyper", "hyper_util", "tonic", "tower", "opentelemetry"];
+
+/// Attributes of one span; what a decision has to say fits, and a bug does not fill the memory.
+const SPAN_LIMIT: u32 = 128;
+
+/// Starts telemetry; see [`Telemetry::start`].
+#[derive(Debug)]
+pub struct Telemetry;
+
+/// Keeps telemetry running; ends it when dropped.
+#[derive(Debug)]
+#[must_use = "telemetry ends when the guard is dropped"]
+pub struct TelemetryGuard {
+    provider: Option<SdkTracerProvider>,
+    flush_timeout: Duration,
+    log_prompts: bool,
+}
+
+/// Telemetry could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The filter of log lines cannot be read.
+    #[error("the log filter `{filter}` cannot be read: {source}; write a level such as `info`")]
+    Filter {
+        /// The filter as given.
+        filter: String,
+        /// Why.
+        source: tracing_subscriber::filter::ParseError,
+    },
+    /// The endpoint for traces cannot be used.
+    #[error("traces cannot be sent to `{endpoint}`: {source}")]
+    Endpoint {
+        /// The endpoint as given.
+        endpoint: String,
+        /// Why.
+        source: ExporterBuildError,
+    },
+    /// Telemetry runs already.
+    #[error("telemetry was started in this process already: {0}")]
+    Started(#[from] SetGlobalDefaultError),
+}
+
+// === impl Telemetry ===
+
+impl Telemetry {
+    /// Starts logs and traces for the whole process; `service` names it unless the options do.
+    ///
+    /// With an endpoint this must be called within a tokio runtime. Without one, spans still get identifiers, so that
+    /// logs carry them and traces go on through this hop.
+    ///
+    /// # Errors
+    /// A filter or an endpoint that cannot be used, or a second start.
+    pub fn start(options: &TelemetryOptions, service: &'static str) -> Result<TelemetryGuard, Error> {
+        let filter = EnvFilter::try_new(&options.log_filter)
+            .map_err(|source| Error::Filter { filter: options.log_filter.clone(), source })?;
+        let provider = provider(options, service)?.build();
+        let tracer = provider.tracer("causeway");
+        let traces = tracing_opentelemetry::layer()
+            .with_tracer(tracer)
+            .with_location(false)
+            .with_threads(false)
+            .with_tracked_inactivity(false)
+            .with_filter(traced_targets());
+        let subscriber =
+            Registry::default().with(traces).with(logs::layer(options.log_format).with_filter(filter));
+        tracing::subscriber::set_global_default(subscriber)?;
+        Ok(TelemetryGuard {
+            provider: Some(provider),
+            flush_timeout: Duration::from_millis(options.flush_timeout_ms),
+            log_prompts: options.log_prompts,
+        })
+    }
+}
+
+/// Spans of the code of this project and of whatever is not part of sending.
+pub(super) fn traced_targets() -> Targets {
+    let silent = SILENT_TARGETS.map(|target| (target, LevelFilter::OFF));
+    Targets::new().with_default(LevelFilter::INFO).with_targets(silent)
+}
+
+fn provider(options: &TelemetryOptions, service: &'static str) -> Result<TracerProviderBuilder, Error> {
+    let name = options.service_name.clone().unwrap_or_else(|| service.to_owned());
+    // Built without detectors: they read the process's environment.
+    let resource = Resource::builder_empty()
+        .with_attributes([
+            KeyValue::new("service.name", name),
+            KeyValue::new("service.namespace", "causeway"),
+            KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+        ])
+        .build();
+    let ratio = options.sample_ratio.clamp(0.0, 1.0);
+    let builder = SdkTracerProvider::builder()
+        .with_resource(resource)
+        .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(ratio))))
+        .with_span_limits(SpanLimits {
+            max_events_per_span: SPAN_LIMIT,
+            max_attributes_per_span: SPAN_LIMIT,
+            max_links_per_span: SPAN_LIMIT,
+            max_attributes_per_event: SPAN_LIMIT,
+            max_attributes_per_link: SPAN_LIMIT,
+        });
+    let Some(endpoint) = &options.otlp_endpoint else { return Ok(builder) };
+    let exporter = SpanExporter::builder()
+        .with_tonic()
+        .with_endpoint(endpoint)
+        .with_timeout(Duration::from_millis(options.flush_timeout_ms))
+        .build()
+        .map_err(|source| Error::Endpoint { endpoint: endpoint.clone(), source })?;
+    let batch_len = options.queue_len_max.min(512);
+    let batches = BatchConfigBuilder::default()
+        .with_max_queue_size(options.queue_len_max)
+        .with_max_export_batch_size(batch_len)
+        .with_scheduled_delay(Duration::from_millis(500))
+        .build();
+    Ok(builder.with_span_processor(BatchSpanProcessor::builder(exporter).with_batch_config(batches).build()))
+}
+
+// === impl TelemetryGuard ===
+
+impl TelemetryGuard {
+    /// Whether texts of prompts and answers may stand in logs and spans.
+    #[must_use]
+    pub fn log_prompts(&self) -> bool {
+        self.log_prompts
+    }
+
+    /// Sends what is left and ends traces, without blocking the runtime.
+    pub async fn shutdown(mut self) {
+        let Some(provider) = self.provider.take() else { return };
+        let timeout = self.flush_timeout;
+        let ended = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(timeout)).await;
+        report(ended.unwrap_or(Ok(())));
+    }
+}
+
+impl Drop for TelemetryGuard {
+    /// Blocks for at most the flush timeout; [`TelemetryGuard::shutdown`] is for runtimes with one thread, where
+    /// nothing can be sent while this waits.
+    fn drop(&mut self) {
+        if let Some(provider) = self.provider.take() {
+            report(provider.shutdown_with_timeout(self.flush_timeout));
+        }
+    }
+}
+
+fn report(ended: opentelemetry_sdk::error::OTelSdkResult) {
+    if let Err(error) = ended {
+        tracing::warn!(%error, "the last spans were not sent");
+    }
+}

@@ -1,0 +1,232 @@
+use std::sync::{Arc, Mutex};
+
+use http::{HeaderMap, Response};
+use opentelemetry::trace::{SpanKind, Status as SpanStatus, TraceContextExt as _, TracerProvider as _};
+use opentelemetry_sdk::trace::{InMemorySpanExporter, Sampler, SdkTracerProvider, SpanData};
+use tower::{Layer as _, Service as _};
+use tracing::subscriber::DefaultGuard;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, Registry};
+
+use super::*;
+use crate::rig;
+
+const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+/// Log lines as written.
+#[derive(Debug, Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+/// Telemetry of this thread, as [`Telemetry::start`] sets it up, with the spans and lines at hand.
+struct Watch {
+    provider: SdkTracerProvider,
+    spans: InMemorySpanExporter,
+    lines: Lines,
+    _guard: DefaultGuard,
+}
+
+fn watch() -> Watch {
+    let (spans, lines) = (InMemorySpanExporter::default(), Lines::default());
+    let provider = SdkTracerProvider::builder()
+        .with_simple_exporter(spans.clone())
+        .with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOn)))
+        .build();
+    let traces = tracing_opentelemetry::layer()
+        .with_tracer(provider.tracer("test"))
+        .with_filter(start::traced_targets());
+    let logs = tracing_subscriber::fmt::layer().event_format(logs::JsonLines).with_writer(lines.clone());
+    let subscriber = Registry::default().with(traces).with(logs.with_filter(EnvFilter::new("warn")));
+    let guard = tracing::subscriber::set_default(subscriber);
+    Watch { provider, spans, lines, _guard: guard }
+}
+
+impl Watch {
+    fn spans(&self) -> Vec<SpanData> {
+        self.provider.force_flush().unwrap();
+        self.spans.get_finished_spans().unwrap()
+    }
+
+    fn lines(&self) -> String {
+        String::from_utf8(self.lines.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+fn attribute_of(span: &SpanData, key: &str) -> String {
+    span.attributes
+        .iter()
+        .find(|pair| pair.key.as_str() == key)
+        .map(|pair| pair.value.to_string())
+        .unwrap_or_default()
+}
+
+async fn served(path: &str, headers: &[(&'static str, &str)]) -> rig::Reply {
+    let mut service = TraceLayer.layer(rig::service());
+    let response: Response<_> = service.call(rig::request(path, headers)).await.unwrap();
+    rig::read(response.map(tonic::body::Body::new)).await
+}
+
+#[test]
+fn only_sound_contexts_are_believed() {
+    let check = |headers: &[(&'static str, &str)], expect: bool| {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(*name, value.parse().unwrap());
+        }
+        assert_eq!(context::extract(&map).is_some(), expect, "{headers:?}");
+    };
+    check(&[("traceparent", PARENT)], true);
+    check(&[], false);
+    check(&[("traceparent", "")], false);
+    check(&[("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331")], false);
+    check(&[("traceparent", "00-00000000000000000000000000000000-b7ad6b7169203331-01")], false);
+    check(&[("traceparent", "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01")], false);
+    check(&[("traceparent", "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01")], false);
+    check(&[("traceparent", "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")], false);
+    check(&[("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-zz")], false);
+    check(&[("traceparent", "-------------------------------------------------------")], false);
+    check(&[("traceparent", &format!("{PARENT}-{}", "a".repeat(60_000)))], false);
+    check(&[("traceparent", PARENT), ("traceparent", PARENT)], false);
+
+    // An oversized or garbled state is dropped and the trace goes on.
+    for state in ["a=b".repeat(400), "=,=,=".to_owned(), "\t".to_owned()] {
+        check(&[("traceparent", PARENT), ("tracestate", &state)], true);
+    }
+}
+
+#[tokio::test]
+async fn a_call_continues_its_callers_trace_and_tells_how_it_ended() {
+    let watch = watch();
+    served("/grpc.health.v1.Health/Check", &[]).await;
+    served("/echo", &[("traceparent", PARENT)]).await;
+    served("/causeway.v1.Generation/Generate", &[]).await;
+    served("/a%20b/c", &[]).await;
+    let spans = watch.spans();
+    assert_eq!(spans.len(), 3, "health checks leave no trace");
+    let span = &spans[0];
+    assert_eq!(span.span_context.trace_id().to_string(), "0af7651916cd43dd8448eb211c80319c");
+    assert_eq!(span.parent_span_id.to_string(), "b7ad6b7169203331");
+    assert_eq!(span.span_kind, SpanKind::Server);
+    assert_eq!(attribute_of(span, "rpc.grpc.status_code"), "0");
+    assert_eq!(span.status, SpanStatus::Unset);
+
+    assert_eq!(spans[1].name, "causeway.v1.Generation/Generate");
+    assert_eq!(attribute_of(&spans[1], "rpc.service"), "causeway.v1.Generation");
+    assert_eq!(attribute_of(&spans[1], "rpc.method"), "Generate");
+    assert_eq!(attribute_of(&spans[1], "rpc.grpc.status_code"), "12");
+    assert!(matches!(spans[1].status, SpanStatus::Error { .. }));
+    assert_eq!(spans[2].name, "unknown/unknown");
+}
+
+#[tokio::test]
+async fn a_caller_that_leaves_is_told_as_cancelled() {
+    let watch = watch();
+    let mut service = TraceLayer.layer(rig::service());
+    drop(service.call(rig::request("/drip/1", &[])).await.unwrap());
+    drop(service.call(rig::request("/hang", &[])));
+    let codes: Vec<_> = watch.spans().iter().map(|span| attribute_of(span, "rpc.grpc.status_code")).collect();
+    assert_eq!(codes, ["1", "1"]);
+}
+
+#[tokio::test]
+async fn the_trace_reaches_the_next_hop() {
+    let watch = watch();
+    let carried = {
+        let span = tracing::info_span!("hop");
+        let _entered = span.enter();
+        let mut request = tonic::Request::new(());
+        inject(&mut request);
+        attribute("causeway.decision.usd", 0.25);
+        assert_eq!(trace_id().unwrap().len(), 32);
+        request.metadata().clone().into_headers()
+    };
+    let received = context::extract(&carried).unwrap().span().span_context().clone();
+    let spans = watch.spans();
+    assert_eq!(received.trace_id(), spans[0].span_context.trace_id());
+    assert_eq!(received.span_id(), spans[0].span_context.span_id());
+    assert!(received.is_remote() && received.is_sampled());
+    assert_eq!(attribute_of(&spans[0], "causeway.decision.usd"), "0.25");
+
+    let mut outside = tonic::Request::new(());
+    inject(&mut outside);
+    assert!(outside.metadata().is_empty(), "without a span there is nothing to tell");
+}
+
+#[tokio::test]
+async fn log_lines_name_their_trace_even_where_the_filter_hides_its_span() {
+    let watch = watch();
+    {
+        let span = tracing::info_span!("hidden from a log at warn");
+        let _entered = span.enter();
+        tracing::warn!(count = 3, name = "x\"y\n", "something happened");
+        tracing::info!("not loud enough");
+    }
+    tracing::warn!("outside");
+    let text = watch.lines();
+    let lines: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    let span = &watch.spans()[0].span_context;
+    assert_eq!(lines[0]["message"], "something happened");
+    assert_eq!((&lines[0]["count"], &lines[0]["name"]), (&3.into(), &"x\"y\n".into()));
+    assert_eq!(lines[0]["trace_id"], span.trace_id().to_string());
+    assert_eq!(lines[0]["span_id"], span.span_id().to_string());
+    assert_eq!(lines[1].get("trace_id"), None);
+}
+
+#[test]
+fn options_that_cannot_work_are_refused() {
+    let keys = |options: TelemetryOptions| -> Vec<String> {
+        options.invalid("telemetry").into_iter().map(|invalid| invalid.key).collect()
+    };
+    assert!(keys(TelemetryOptions::default()).is_empty());
+    let sound = TelemetryOptions {
+        otlp_endpoint: Some("http://127.0.0.1:4317".to_owned()),
+        log_filter: "router=debug,info".to_owned(),
+        ..TelemetryOptions::default()
+    };
+    assert!(keys(sound).is_empty());
+    let wrong = TelemetryOptions {
+        otlp_endpoint: Some("https://collector".to_owned()),
+        sample_ratio: f64::NAN,
+        log_filter: "router=loud".to_owned(),
+        queue_len_max: 0,
+        ..TelemetryOptions::default()
+    };
+    let expect = ["sample_ratio", "log_filter", "otlp_endpoint", "queue_len_max"];
+    assert_eq!(keys(wrong), expect.map(|key| format!("telemetry.{key}")));
+}
+
+#[tokio::test]
+async fn telemetry_starts_once_and_ends_in_time() {
+    let options = TelemetryOptions {
+        otlp_endpoint: Some("http://127.0.0.1:9".to_owned()),
+        flush_timeout_ms: 200,
+        ..TelemetryOptions::default()
+    };
+    let guard = Telemetry::start(&options, "test").unwrap();
+    assert!(matches!(Telemetry::start(&TelemetryOptions::default(), "test"), Err(Error::Started(_))));
+    tracing::info_span!("lost").in_scope(|| ());
+    let began = tokio::time::Instant::now();
+    guard.shutdown().await;
+    assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+}

@@ -1,0 +1,274 @@
+//! Loads a process's certificates and holds the TLS settings made of them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustls::client::WebPkiServerVerifier;
+use rustls::crypto::CryptoProvider;
+use rustls::server::WebPkiClientVerifier;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, InvalidDnsNameError, PrivateKeyDer, ServerName};
+use serde::{Deserialize, Serialize};
+
+use super::error::Error;
+use crate::config::Invalid;
+
+/// gRPC is HTTP/2; agreeing on it in the handshake refuses everything else early.
+const ALPN: &[u8] = b"h2";
+
+/// The files that make an identity; all three or none.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct IdentityFiles {
+    /// The certificate chain, PEM, own certificate first.
+    pub certificate: Option<PathBuf>,
+    /// The private key of the certificate, PEM.
+    pub key: Option<PathBuf>,
+    /// The certificates of the authority that peers are checked against, PEM.
+    pub authority: Option<PathBuf>,
+}
+
+/// A process's certificates, ready for both ends of connections. Clones share what [`Identity::renew`] puts in.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    held: Arc<ArcSwap<Held>>,
+}
+
+#[derive(Debug)]
+struct Held {
+    server: Arc<ServerConfig>,
+    client: Arc<ClientConfig>,
+    spiffe: Option<String>,
+}
+
+/// Who is at the other end of an accepted connection; an extension of every request that it sends.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Peer {
+    /// The SPIFFE identifier of its verified certificate; nothing on connections without TLS.
+    pub spiffe: Option<String>,
+}
+
+/// PEM texts with the name under which each is blamed.
+struct Named<'a> {
+    certificate: (&'a str, &'a [u8]),
+    key: (&'a str, &'a [u8]),
+    authority: (&'a str, &'a [u8]),
+}
+
+// === impl IdentityFiles ===
+
+impl IdentityFiles {
+    /// Loads the identity that the files hold; nothing when none is named.
+    ///
+    /// # Errors
+    /// A file that is missing, unreadable, or not what it should be, by name.
+    pub fn load(&self) -> Result<Option<Identity>, Error> {
+        match (&self.certificate, &self.key, &self.authority) {
+            (None, None, None) => Ok(None),
+            (Some(certificate), Some(key), Some(authority)) => {
+                Identity::from_files(certificate, key, authority).map(Some)
+            }
+            (None, ..) => Err(Error::Incomplete { key: "certificate" }),
+            (_, None, _) => Err(Error::Incomplete { key: "key" }),
+            (_, _, None) => Err(Error::Incomplete { key: "authority" }),
+        }
+    }
+
+    /// Checks that all three files are named or none; `table` is the dotted key that holds these fields.
+    #[must_use]
+    pub fn invalid(&self, table: &str) -> Vec<Invalid> {
+        let given = [
+            ("certificate", self.certificate.is_some()),
+            ("key", self.key.is_some()),
+            ("authority", self.authority.is_some()),
+        ];
+        if given.iter().all(|(_, set)| *set) || given.iter().all(|(_, set)| !*set) {
+            return Vec::new();
+        }
+        let missing = given.iter().filter(|(_, set)| !*set);
+        let mend =
+            "give certificate, key and authority together, or none of them for a connection without TLS";
+        missing.map(|(name, _)| Invalid::new(format!("{table}.{name}"), "is missing", mend)).collect()
+    }
+}
+
+// === impl Identity ===
+
+impl Identity {
+    /// Loads an identity from three PEM files.
+    ///
+    /// # Errors
+    /// Names the file and what is wrong with it.
+    pub fn from_files(certificate: &Path, key: &Path, authority: &Path) -> Result<Self, Error> {
+        let read = |path: &Path| {
+            let text = std::fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+            Ok((path.display().to_string(), text))
+        };
+        let (certificate, key, authority) = (read(certificate)?, read(key)?, read(authority)?);
+        Self::from_named(&Named {
+            certificate: (&certificate.0, &certificate.1),
+            key: (&key.0, &key.1),
+            authority: (&authority.0, &authority.1),
+        })
+    }
+
+    /// Makes an identity of three PEM texts.
+    ///
+    /// # Errors
+    /// Says which of the three is wrong, and what is.
+    pub fn from_pem(certificate: &str, key: &str, authority: &str) -> Result<Self, Error> {
+        Self::from_named(&Named {
+            certificate: ("certificate", certificate.as_bytes()),
+            key: ("key", key.as_bytes()),
+            authority: ("authority", authority.as_bytes()),
+        })
+    }
+
+    /// Takes over another identity's certificates; connections made from now on use them.
+    pub fn renew(&self, with: &Identity) {
+        self.held.store(with.held.load_full());
+    }
+
+    /// This process's own SPIFFE identifier, if its certificate has one.
+    #[must_use]
+    pub fn spiffe(&self) -> Option<String> {
+        self.held.load().spiffe.clone()
+    }
+
+    pub(crate) fn server(&self) -> Arc<ServerConfig> {
+        self.held.load().server.clone()
+    }
+
+    pub(crate) fn client(&self) -> Arc<ClientConfig> {
+        self.held.load().client.clone()
+    }
+
+    fn from_named(named: &Named<'_>) -> Result<Self, Error> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let chain = certificates(named.certificate)?;
+        let spiffe = chain.first().and_then(spiffe_of);
+        let key = private_key(named.key)?;
+        let roots = Arc::new(roots(named.authority)?);
+        let server = server_config(&provider, &roots, chain.clone(), key.clone_key(), named)?;
+        let client = client_config(&provider, &roots, chain, key, named)?;
+        let held = Held { server: Arc::new(server), client: Arc::new(client), spiffe };
+        Ok(Identity { held: Arc::new(ArcSwap::from_pointee(held)) })
+    }
+}
+
+// === impl Peer ===
+
+impl Peer {
+    /// Who showed this verified certificate.
+    pub(crate) fn of(certificate: &CertificateDer<'_>) -> Self {
+        Peer { spiffe: spiffe_of(certificate) }
+    }
+
+    /// The path of the identifier within this project's trust domain, such as `router`.
+    #[must_use]
+    pub fn path(&self) -> Option<&str> {
+        let rest = self.spiffe.as_deref()?.strip_prefix("spiffe://")?;
+        rest.strip_prefix(super::TRUST_DOMAIN)?.strip_prefix('/')
+    }
+}
+
+/// The one SPIFFE identifier of a certificate; with several, the standard says that it has none.
+fn spiffe_of(certificate: &CertificateDer<'_>) -> Option<String> {
+    let parsed = webpki::EndEntityCert::try_from(certificate).ok()?;
+    let mut names = parsed.valid_uri_names().filter(|name| name.starts_with("spiffe://"));
+    let first = names.next()?;
+    names.next().is_none().then(|| first.to_owned())
+}
+
+fn certificates((from, pem): (&str, &[u8])) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let parsed: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let parsed = parsed.map_err(|error| Error::Pem { from: from.to_owned(), problem: error.to_string() })?;
+    if parsed.is_empty() {
+        return Err(Error::Empty { from: from.to_owned(), block: "CERTIFICATE" });
+    }
+    Ok(parsed)
+}
+
+fn private_key((from, pem): (&str, &[u8])) -> Result<PrivateKeyDer<'static>, Error> {
+    PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
+        rustls_pki_types::pem::Error::NoItemsFound => {
+            Error::Empty { from: from.to_owned(), block: "PRIVATE KEY" }
+        }
+        other => Error::Pem { from: from.to_owned(), problem: other.to_string() },
+    })
+}
+
+fn roots(authority: (&str, &[u8])) -> Result<RootCertStore, Error> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(authority)? {
+        roots.add(certificate).map_err(|source| Error::Authority {
+            from: authority.0.to_owned(),
+            problem: source.to_string(),
+        })?;
+    }
+    Ok(roots)
+}
+
+fn server_config(
+    provider: &Arc<CryptoProvider>,
+    roots: &Arc<RootCertStore>,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    named: &Named<'_>,
+) -> Result<ServerConfig, Error> {
+    let verifier =
+        WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone()).build().map_err(
+            |error| Error::Authority { from: named.authority.0.to_owned(), problem: error.to_string() },
+        )?;
+    let mut config = ServerConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .map_err(|source| refused(named.certificate.0, source))?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(chain, key)
+        .map_err(|source| blame(named, source))?;
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    Ok(config)
+}
+
+fn client_config(
+    provider: &Arc<CryptoProvider>,
+    roots: &Arc<RootCertStore>,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    named: &Named<'_>,
+) -> Result<ClientConfig, Error> {
+    let verifier =
+        WebPkiServerVerifier::builder_with_provider(roots.clone(), provider.clone()).build().map_err(
+            |error| Error::Authority { from: named.authority.0.to_owned(), problem: error.to_string() },
+        )?;
+    let mut config = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .map_err(|source| refused(named.certificate.0, source))?
+        .with_webpki_verifier(verifier)
+        .with_client_auth_cert(chain, key)
+        .map_err(|source| blame(named, source))?;
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    Ok(config)
+}
+
+/// A pair that does not fit together is the key's fault: it is the file that gets mixed up.
+fn blame(named: &Named<'_>, source: rustls::Error) -> Error {
+    let key_is_wrong = matches!(source, rustls::Error::InconsistentKeys(_) | rustls::Error::General(_));
+    refused(if key_is_wrong { named.key.0 } else { named.certificate.0 }, source)
+}
+
+fn refused(from: &str, source: rustls::Error) -> Error {
+    Error::Refused { from: from.to_owned(), source }
+}
+
+/// A name under which a server's certificate is checked.
+pub(crate) fn server_name(name: &str) -> Result<ServerName<'static>, InvalidDnsNameError> {
+    ServerName::try_from(name.to_owned())
+}
+
+/// Whether text can be such a name.
+pub(crate) fn is_server_name(name: &str) -> bool {
+    server_name(name).is_ok()
+}

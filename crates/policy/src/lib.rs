@@ -1,0 +1,71 @@
+//! The decision: facts, candidates and rules in; a place and its reasons out.
+//!
+//! Every place that could answer gets an expected cost in US dollars — its price, the worth of the time it takes, the
+//! worth of its being wrong — and the cheapest of those that no constraint removes wins. Nothing here has a clock, does
+//! I/O or keeps state: what was learned elsewhere enters as facts, arithmetic is the same on every target, and a
+//! recorded decision decides again to the same bits.
+//!
+//! ```
+//! use policy::{Candidate, Facts, Kind, Rules, decide};
+//!
+//! let rules = Rules::parse(
+//!     "policy.toml",
+//!     r#"
+//!     schema = "causeway.policy/v1"
+//!     [[tier]]
+//!     name = "device"
+//!     kind = "device"
+//!     input_usd_per_million_tokens = 0.001
+//!     output_usd_per_million_tokens = 0.001
+//!     [[class]]
+//!     name = "default"
+//!     second_usd = 0.0004
+//!     wrong_answer_usd = 0.01
+//!     "#,
+//! )?;
+//! let device = Candidate::new("device", "device", Kind::Device);
+//! let decision = decide(&rules, &Facts::default(), &[device], 7);
+//! assert_eq!(decision.place.map(|place| place.place.to_string()).as_deref(), Some("device"));
+//! # Ok::<(), policy::Error>(())
+//! ```
+
+mod name;
+mod number;
+mod vector;
+mod capabilities;
+mod facts;
+mod candidate;
+mod rules;
+mod estimate;
+mod filter;
+mod score;
+mod pick;
+mod reason;
+mod decision;
+mod table;
+mod error;
+#[cfg(feature = "wire")]
+mod wire;
+#[cfg(test)]
+mod tests;
+
+pub use candidate::{Candidate, Kind, Latency, Load, Price};
+pub use capabilities::Capabilities;
+pub use decision::{Columns, DECISION_SCHEMA, Decision, Inputs, Placement, Record, Trail, Weighed, replay};
+pub use error::{Code, Error, Flaw};
+pub use facts::{Excluded, Facts, LocalAnswer, Priority, Privacy, Topic, Version};
+pub use name::Name;
+pub use reason::{Note, Notes, Reason};
+pub use rules::{Class, Defaults, LIST_LEN_MAX, RULES_BYTES_MAX, Rules, SCHEMA, Tier, When};
+pub use table::Dollars;
+pub use vector::{DIMENSIONS_MAX, Vector};
+
+/// Decides which of `candidates` should answer the request that `facts` describe, under `rules`; `seed` breaks ties.
+///
+/// The same arguments give the same decision to the bit, everywhere and always.
+pub fn decide(rules: &Rules, facts: &Facts, candidates: &[Candidate], seed: u64) -> Decision {
+    let case = estimate::Case::new(rules, facts);
+    let sieved = filter::filter(&case, candidates);
+    let weighed = score::score(&case, sieved);
+    pick::pick(&case, weighed, seed)
+}

@@ -1,0 +1,51 @@
+//! What this crate refuses: model files that are not whole, and outcomes that teach nothing.
+
+/// Everything that this crate refuses.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The bytes end before the model does, or go on after it.
+    #[error("the difficulty model has {given} bytes where {expected} belong; write it again with `to_bytes`")]
+    Length {
+        /// Bytes given.
+        given: usize,
+        /// Bytes that the header announces.
+        expected: usize,
+    },
+    /// The bytes are something else.
+    #[error("these bytes are no difficulty model: they do not begin with `CWDIFF01`")]
+    Magic,
+    /// The header announces a shape that is not read here.
+    #[error("the difficulty model's header has {field} = {value}, and {expected} is read here")]
+    Header {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        value: u32,
+        /// What may stand there.
+        expected: &'static str,
+    },
+    /// The bytes were changed after they were written.
+    #[error("the difficulty model does not match its checksum; fetch or train it again")]
+    Checksum,
+    /// A weight is no number.
+    #[error("the difficulty model holds a weight that is not finite; train it again")]
+    NotFinite,
+    /// Too little to learn from.
+    #[error("{given} outcomes of {texts} texts; at least {min} texts are needed to learn and to measure")]
+    TooFewOutcomes {
+        /// Outcomes given.
+        given: usize,
+        /// Different texts among them.
+        texts: usize,
+        /// Texts needed.
+        min: usize,
+    },
+    /// An outcome of a model that there is no ability for.
+    #[error("outcome {index} is of model {model}; there are models 0 (device) and 1 (cloud)")]
+    ModelUnknown {
+        /// Index of the outcome.
+        index: usize,
+        /// The model it names.
+        model: usize,
+    },
+}

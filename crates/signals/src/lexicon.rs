@@ -1,0 +1,164 @@
+//! The word lists that ship with the crate, indexed once, so that a word costs one look.
+
+use crate::topic::Topic;
+use crate::words::Words;
+
+/// Weight of a word that only one language has, and of one that several share.
+const OWN: u8 = 3;
+const SHARED: u8 = 1;
+
+/// Slots of the index: a power of two, several times the number of words.
+const SLOT_COUNT: usize = 1 << 12;
+
+/// The lists, ready to be looked up.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Lexicon {
+    /// Index into `entries` plus one, at the hash of the word or the next free slot.
+    slots: Vec<u16>,
+    entries: Vec<Entry>,
+    unspaced: Vec<(&'static str, usize)>,
+}
+
+/// What is known of one word.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Entry {
+    word: &'static str,
+    /// Its weight for English, Spanish, French and German.
+    pub(crate) languages: [u8; 4],
+    /// The phrases that begin with it.
+    tells: Vec<Tell>,
+}
+
+/// A phrase that tells of a subject.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Tell {
+    pub(crate) phrase: &'static str,
+    pub(crate) subject: Subject,
+    /// Whether it suffices alone.
+    pub(crate) strong: bool,
+}
+
+/// What a phrase may tell of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Subject {
+    /// An index in [`Topic::GRAVEST_FIRST`].
+    Topic(usize),
+    /// A password or the like follows.
+    Secret,
+}
+
+// === impl Lexicon ===
+
+impl Lexicon {
+    /// The lists of this crate.
+    pub(crate) fn shipped() -> Self {
+        let mut lexicon = Self { slots: vec![0; SLOT_COUNT], entries: Vec::new(), unspaced: Vec::new() };
+        lexicon.add_languages(include_str!("../data/languages.txt"));
+        lexicon.add_topics(include_str!("../data/topics.txt"));
+        lexicon
+    }
+
+    /// What is known of a word.
+    pub(crate) fn look_up(&self, word: &str) -> Option<&Entry> {
+        let slot = self.slot_of(word);
+        let index = usize::from(*self.slots.get(slot)?).checked_sub(1)?;
+        self.entries.get(index)
+    }
+
+    /// The phrases that stand in the text at this word.
+    pub(crate) fn tells_from<'a>(&'a self, words: &'a Words, start: usize) -> impl Iterator<Item = &'a Tell> {
+        let tells = self.look_up(words.get(start)).map_or(&[][..], |entry| &entry.tells);
+        tells.iter().filter(move |tell| {
+            tell.phrase.split(' ').enumerate().all(|(offset, part)| words.get(start + offset) == part)
+        })
+    }
+
+    /// Signs of scripts without spaces, each with its index in [`Topic::GRAVEST_FIRST`].
+    pub(crate) fn unspaced(&self) -> &[(&'static str, usize)] {
+        &self.unspaced
+    }
+
+    fn add_languages(&mut self, text: &'static str) {
+        const CODES: [&str; 4] = ["en", "es", "fr", "de"];
+        for (code, list) in lines(text) {
+            let Some(language) = CODES.iter().position(|known| *known == code) else { continue };
+            for word in list.split_whitespace() {
+                self.entry(word).languages[language] = OWN;
+            }
+        }
+        for entry in &mut self.entries {
+            if entry.languages.iter().filter(|weight| **weight > 0).count() > 1 {
+                entry.languages = entry.languages.map(|weight| weight.min(SHARED));
+            }
+        }
+    }
+
+    fn add_topics(&mut self, text: &'static str) {
+        for (head, list) in lines(text) {
+            let Some((name, strength)) = head.split_once(' ') else { continue };
+            let rank = Topic::GRAVEST_FIRST.iter().position(|topic| topic.name() == name);
+            for phrase in list.split('|').map(str::trim) {
+                let subject = match (rank, strength) {
+                    (Some(rank), "unspaced") => {
+                        self.unspaced.push((phrase, rank));
+                        continue;
+                    }
+                    (Some(rank), _) => Subject::Topic(rank),
+                    (None, _) => Subject::Secret,
+                };
+                let first = phrase.split(' ').next().unwrap_or_default();
+                self.entry(first).tells.push(Tell { phrase, subject, strong: strength == "strong" });
+            }
+        }
+    }
+
+    fn entry(&mut self, word: &'static str) -> &mut Entry {
+        let slot = self.slot_of(word);
+        if self.slots[slot] == 0 {
+            self.entries.push(Entry { word, languages: [0; 4], tells: Vec::new() });
+            // The lists hold well under a thousand words; a test counts them.
+            self.slots[slot] = self.entries.len() as u16;
+        }
+        let index = usize::from(self.slots[slot]) - 1;
+        &mut self.entries[index]
+    }
+
+    /// The slot that holds the word, or the free one in which it would stand.
+    fn slot_of(&self, word: &str) -> usize {
+        let hash = word
+            .bytes()
+            .fold(0x811C_9DC5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+        let mut slot = (hash ^ (hash >> 15)) as usize % SLOT_COUNT;
+        while let Some(index) = usize::from(self.slots[slot]).checked_sub(1) {
+            if self.entries[index].word == word {
+                break;
+            }
+            slot = (slot + 1) % SLOT_COUNT;
+        }
+        slot
+    }
+}
+
+/// `head: body` lines of a list, without remarks.
+fn lines(text: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> {
+    text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(':'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_of_the_lists_is_understood_and_the_index_stays_sparse() {
+        let lexicon = Lexicon::shipped();
+        assert!(lexicon.entries.len() * 4 < SLOT_COUNT, "{} words", lexicon.entries.len());
+        let tells = lexicon.entries.iter().flat_map(|entry| &entry.tells);
+        let count = |subject: Subject| tells.clone().filter(|tell| tell.subject == subject).count();
+        assert!((0..4).all(|rank| count(Subject::Topic(rank)) > 20));
+        assert!(count(Subject::Secret) > 5 && lexicon.unspaced.len() > 20);
+        let mut phrases: Vec<_> = tells.clone().map(|tell| tell.phrase).collect();
+        phrases.sort_unstable();
+        assert!(phrases.windows(2).all(|pair| pair[0] != pair[1]), "no phrase stands twice");
+        assert!(phrases.iter().all(|phrase| *phrase == phrase.to_lowercase() && !phrase.contains("  ")));
+    }
+}

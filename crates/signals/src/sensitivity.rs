@@ -1,0 +1,249 @@
+//! Personal data in a text: what has a checksum is checked, what has a form is matched, the rest is left alone.
+
+use serde::Serialize;
+
+use crate::words::is_word;
+
+/// How many pieces of each kind were found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Sensitivity {
+    /// Addresses of electronic mail.
+    pub emails: u16,
+    /// Payment card numbers whose Luhn digit is right.
+    pub cards: u16,
+    /// Telephone numbers.
+    pub phones: u16,
+    /// International bank account numbers whose remainder is right.
+    pub ibans: u16,
+    /// Phrases that announce a password or the like.
+    pub secrets: u16,
+}
+
+const CARD_DIGITS: std::ops::RangeInclusive<usize> = 13..=19;
+const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
+const IBAN_CHARS: std::ops::RangeInclusive<usize> = 15..=34;
+
+/// Words after which a bare number is taken for a telephone's.
+const PHONE_WORDS: &[&str] = &[
+    "phone",
+    "telephone",
+    "tel",
+    "mobile",
+    "cell",
+    "call",
+    "dial",
+    "whatsapp",
+    "teléfono",
+    "móvil",
+    "llama",
+    "téléphone",
+    "portable",
+    "appelle",
+    "telefon",
+    "telefonnummer",
+    "handy",
+    "handynummer",
+    "फोन",
+    "मोबाइल",
+    "电话",
+    "手机",
+];
+
+// === impl Sensitivity ===
+
+impl Sensitivity {
+    /// Whether anything was found.
+    pub fn any(&self) -> bool {
+        *self != Self::default()
+    }
+}
+
+/// Looks through all of `text` for what has a form; phrases that announce secrets were counted with the words.
+pub(crate) fn find(text: &str, secrets: u16) -> Sensitivity {
+    let mut found = Sensitivity { secrets, ..Sensitivity::default() };
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        let starts_word = at == 0 || !bytes[at - 1].is_ascii_alphanumeric();
+        match bytes[at] {
+            b'@' => {
+                found.emails = found.emails.saturating_add(u16::from(is_email(text, at)));
+                at += 1;
+            }
+            b'0'..=b'9' | b'+' | b'(' if starts_word => at = number(text, at, &mut found),
+            b'A'..=b'Z' if starts_word => at = iban(bytes, at, &mut found),
+            _ => at += 1,
+        }
+    }
+    found
+}
+
+/// A local part before the sign; after it labels with a dot between and a last one of letters.
+fn is_email(text: &str, at: usize) -> bool {
+    let local = |one: char| one.is_alphanumeric() || matches!(one, '.' | '_' | '%' | '+' | '-');
+    let domain = |one: char| one.is_alphanumeric() || matches!(one, '.' | '-');
+    if !text[..at].chars().next_back().is_some_and(local) {
+        return false;
+    }
+    let after = &text[at + 1..];
+    let end = after.find(|one| !domain(one)).unwrap_or(after.len());
+    match after[..end].trim_end_matches(['.', '-']).rsplit_once('.') {
+        Some((host, last)) => {
+            !host.is_empty() && last.chars().count() >= 2 && last.chars().all(char::is_alphabetic)
+        }
+        None => false,
+    }
+}
+
+/// A run of digits with single separators between, from `start`; returns where to go on.
+fn number(text: &str, start: usize, found: &mut Sensitivity) -> usize {
+    let run = Run::read(text.as_bytes(), start);
+    let ends_word = !text[run.end..].chars().next().is_some_and(is_word);
+    if !ends_word {
+        return run.end.max(start + 1);
+    }
+    if run.is_card() {
+        found.cards = found.cards.saturating_add(1);
+    } else if run.is_phone(&text[..start]) {
+        found.phones = found.phones.saturating_add(1);
+    }
+    run.end.max(start + 1)
+}
+
+/// Digits as they were written in groups.
+struct Run {
+    plus: bool,
+    digits: [u8; 20],
+    count: usize,
+    /// Sizes of the first groups.
+    groups: [u8; 6],
+    group_count: usize,
+    end: usize,
+}
+
+// === impl Run ===
+
+impl Run {
+    fn read(bytes: &[u8], start: usize) -> Self {
+        let plus = bytes[start] == b'+';
+        let mut run = Self { plus, digits: [0; 20], count: 0, groups: [0; 6], group_count: 0, end: start };
+        let mut at = start + usize::from(plus);
+        let mut in_group = false;
+        while let Some(byte) = bytes.get(at) {
+            match byte {
+                b'0'..=b'9' => {
+                    run.take(byte - b'0', in_group);
+                    in_group = true;
+                    run.end = at + 1;
+                }
+                // One separator, or a bracket with a space, stands between groups; two of a kind end the number.
+                b' ' | b'-' | b'.' | b'(' | b')' => {
+                    let same_twice = at > start && bytes[at - 1] == *byte;
+                    if same_twice || run.count > run.digits.len() {
+                        break;
+                    }
+                    in_group = false;
+                }
+                _ => break,
+            }
+            at += 1;
+        }
+        run
+    }
+
+    fn take(&mut self, digit: u8, in_group: bool) {
+        if let Some(slot) = self.digits.get_mut(self.count) {
+            *slot = digit;
+        }
+        self.count += 1;
+        if !in_group {
+            self.group_count += 1;
+        }
+        if let Some(size) = self.group_count.checked_sub(1).and_then(|group| self.groups.get_mut(group)) {
+            *size = size.saturating_add(1);
+        }
+    }
+
+    fn is_card(&self) -> bool {
+        let issuer = matches!(self.digits[0], 2..=6);
+        !self.plus && issuer && CARD_DIGITS.contains(&self.count) && luhn(&self.digits[..self.count])
+    }
+
+    fn is_phone(&self, before: &str) -> bool {
+        if !PHONE_DIGITS.contains(&self.count) {
+            return false;
+        }
+        let groups = &self.groups[..self.group_count.min(self.groups.len())];
+        let american = matches!(groups, [3, 3, 4] | [1, 3, 3, 4]);
+        self.plus || american || announced(before)
+    }
+}
+
+/// Whether a word for a telephone is among the last four before the number.
+fn announced(before: &str) -> bool {
+    let mut from = before.len().saturating_sub(96);
+    while !before.is_char_boundary(from) {
+        from += 1;
+    }
+    let near = before[from..].to_lowercase();
+    let mut last = near.rsplit(|one: char| !is_word(one)).filter(|word| !word.is_empty()).take(4);
+    last.any(|word| PHONE_WORDS.contains(&word))
+}
+
+/// Luhn's check: every second digit from the right doubled, digits summed, a multiple of ten.
+fn luhn(digits: &[u8]) -> bool {
+    let sum: u32 = digits
+        .iter()
+        .rev()
+        .enumerate()
+        .map(|(place, digit)| match (place % 2, digit * 2) {
+            (0, _) => u32::from(*digit),
+            (_, double @ 10..) => u32::from(double - 9),
+            (_, double) => u32::from(double),
+        })
+        .sum();
+    sum.is_multiple_of(10)
+}
+
+/// Two letters, two digits, then letters and digits, with single spaces allowed; ISO 13616's remainder is 1.
+fn iban(bytes: &[u8], start: usize, found: &mut Sensitivity) -> usize {
+    let mut characters = [0_u8; 34];
+    let (mut count, mut at) = (0, start);
+    let mut best = None;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'A'..=b'Z' | b'0'..=b'9' if count < characters.len() && fits(count, *byte) => {
+                characters[count] = *byte;
+                count += 1;
+                let next = bytes.get(at + 1);
+                let ends = !next.is_some_and(u8::is_ascii_alphanumeric);
+                if ends && IBAN_CHARS.contains(&count) && remainder(&characters[..count]) == 1 {
+                    best = Some(at + 1);
+                }
+            }
+            b' ' if count >= 4 && bytes[at - 1] != b' ' => {}
+            _ => break,
+        }
+        at += 1;
+    }
+    found.ibans = found.ibans.saturating_add(u16::from(best.is_some()));
+    best.unwrap_or(start + 1)
+}
+
+fn fits(place: usize, byte: u8) -> bool {
+    match place {
+        0 | 1 => byte.is_ascii_uppercase(),
+        2 | 3 => byte.is_ascii_digit(),
+        _ => true,
+    }
+}
+
+/// The remainder by 97 of the number that the account makes with its first four characters at the end and letters as
+/// 10 to 35.
+fn remainder(characters: &[u8]) -> u32 {
+    let (front, rest) = characters.split_at(4);
+    rest.iter().chain(front).fold(0, |remainder, byte| match byte {
+        b'0'..=b'9' => (remainder * 10 + u32::from(byte - b'0')) % 97,
+        _ => (remainder * 100 + u32::from(byte - b'A') + 10) % 97,
+    })
+}

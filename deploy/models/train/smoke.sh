@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# A few minutes that prove the whole road of training: data, tokenizer, both models, resuming, distilling,
+# exporting, and reading the files back with other software. The models it makes are of no use.
+#
+#   deploy/models/train/smoke.sh [WORK_FOLDER]
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../../.." && pwd)
+work=${1:-$root/deploy/models/work/smoke}
+python=${PYTHON:-python3}
+threads=${THREADS:-2}
+mkdir -p "$work"
+. "$here/env.sh"
+
+step() { printf '\n== %s\n' "$*"; }
+write() {
+    cargo run --quiet --release --manifest-path "$root/Cargo.toml" -p causeway-skills --example write -- "$@"
+}
+
+step data
+write --split train --items 8000 --seed 1 --out "$work/train.jsonl"
+write --split test --items 200 --seed 1 --out "$work/test.jsonl"
+
+step tokenizer
+"$python" "$here/tokenizer.py" "$work/train.jsonl" "$work/tokenizer" --vocab 3072
+
+run() {
+    "$python" "$here/train.py" "$@" --data "$work/train.jsonl" --tokenizer "$work/tokenizer" \
+        --threads "$threads" --step-micros 2
+}
+
+step "cloud, stopped half-way and resumed"
+rm -rf "$work/cloud" "$work/device"
+run smoke-cloud --out "$work/cloud" --tokens 120000 --stop-after 60000
+run smoke-cloud --out "$work/cloud" --tokens 120000 --resume
+
+step "device, distilled from it"
+run smoke-device --out "$work/device" --tokens 60000 --teacher "$work/cloud/last.pt"
+
+for model in cloud device; do
+    step "export $model"
+    "$python" "$here/export.py" "$work/$model/last.pt" --tokenizer "$work/tokenizer" \
+        --out "$work/export/$model" --name "causeway-$model" --threads "$threads"
+    "$python" "$here/evaluate.py" "$work/export/$model/causeway-$model-q4_0.gguf" --data "$work/test.jsonl" \
+        --tokenizer "$work/tokenizer" --limit 60 --new-max 24 --threads "$threads"
+done
+step "smoke training passed"

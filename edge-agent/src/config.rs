@@ -1,0 +1,260 @@
+//! What an agent runs with: every table of its configuration, its defaults, and what makes it unusable.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use mesh::config::{Configure, Invalid};
+use mesh::connect::ConnectOptions;
+use mesh::process::{Limits, Listen, Process};
+use mesh::serve::ServeOptions;
+use mesh::telemetry::TelemetryOptions;
+use mesh::tls::IdentityFiles;
+use mesh::transport::Address;
+use serde::{Deserialize, Serialize};
+
+/// The configuration of an agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Where it listens. By default a Unix socket in the current folder: only this machine reaches it, the file's
+    /// rights say who, and it needs neither a free port nor a folder that has to be there.
+    pub listen: Listen,
+    /// What it commands.
+    pub home: HomeOptions,
+    /// What it answers with itself.
+    pub model: ModelOptions,
+    /// Whom it asks.
+    pub upstream: UpstreamOptions,
+    /// How it connects to its upstream.
+    pub connect: ConnectOptions,
+    /// What it decides by.
+    pub policy: PolicyOptions,
+    /// What it does when a place fails before its first token.
+    pub retry: RetryOptions,
+    /// What it remembers of the answers that it gave.
+    pub feedback: FeedbackOptions,
+    /// Bounds of a request and of all together.
+    pub limits: Limits,
+    /// Who it is; without these files it speaks plaintext.
+    pub tls: IdentityFiles,
+    /// What it tells of its work.
+    pub telemetry: TelemetryOptions,
+    /// What it allows its callers' connections.
+    pub serve: ServeOptions,
+}
+
+/// What an agent commands.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HomeOptions {
+    /// The file of rooms and entities; unset, there are no commands.
+    pub file: Option<PathBuf>,
+}
+
+/// The model on the device. An agent without one answers commands and asks its upstream.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelOptions {
+    /// A `.gguf` file or a Hugging Face folder; unset, there is no model.
+    pub path: Option<PathBuf>,
+    /// Its tier in the policy.
+    pub tier: String,
+    /// Compute threads; 0 means one per core.
+    pub threads: usize,
+    /// Tokens of prompt and answer together; the model's own limit applies below it.
+    pub context_tokens_max: usize,
+    /// Requests computed in one step, at most. A device serves few people.
+    pub sequences_max: usize,
+    /// Token rows computed in one step, at most.
+    pub step_tokens_max: usize,
+    /// Requests that wait for a place, at most.
+    pub queue_len_max: usize,
+}
+
+/// Whom an agent asks: a router, a worker, or another agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UpstreamOptions {
+    /// Where it listens; unset, nothing leaves the device.
+    pub address: Option<Address>,
+    /// The DNS name that its certificate must have.
+    pub server_name: String,
+    /// Wanted milliseconds between its outlooks.
+    pub outlook_interval_ms: u32,
+    /// Milliseconds without an outlook after which the last one is no longer believed, unless the upstream grants only
+    /// a longer interval: then twice that.
+    pub stale_after_ms: u64,
+}
+
+/// What an agent decides by.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PolicyOptions {
+    /// The policy file.
+    pub file: PathBuf,
+}
+
+/// What an agent does when a place fails before its first token.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetryOptions {
+    /// Places that are tried for one request.
+    pub attempts_max: u32,
+}
+
+/// What an agent remembers of the answers that it gave.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FeedbackOptions {
+    /// Answers that feedback may still be given on.
+    pub ids_max: usize,
+}
+
+// === impl Options ===
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            listen: Listen::at(Address::Unix("causeway.sock".into())),
+            home: HomeOptions::default(),
+            model: ModelOptions::default(),
+            upstream: UpstreamOptions::default(),
+            connect: ConnectOptions::default(),
+            policy: PolicyOptions::default(),
+            retry: RetryOptions::default(),
+            feedback: FeedbackOptions::default(),
+            // A device talks with the people of one home.
+            limits: Limits { in_flight_max: 64, ..Limits::default() },
+            tls: IdentityFiles::default(),
+            telemetry: TelemetryOptions::default(),
+            serve: ServeOptions::default(),
+        }
+    }
+}
+
+impl Configure for Options {
+    fn validate(&self) -> Result<(), Vec<Invalid>> {
+        let mut found = self.listen.invalid("listen", &self.tls);
+        found.extend(self.connect.invalid("connect"));
+        found.extend(self.serve.invalid("serve"));
+        found.extend(self.tls.invalid("tls"));
+        found.extend(self.telemetry.invalid("telemetry"));
+        found.extend(self.limits.invalid("limits"));
+        self.upstream.invalid(&mut found);
+        let mut rule = |holds: bool, key: &str, problem: &str, mend: &str| {
+            Invalid::unless(&mut found, holds, key, problem, mend);
+        };
+        let policy = !self.policy.file.as_os_str().is_empty();
+        rule(policy, "policy.file", "is not set", "name the policy file that requests are decided by");
+        let one_name = self.connect.server_name.is_none();
+        rule(one_name, "connect.server_name", "is not read here", "set upstream.server_name");
+        let more = "give 1 or more";
+        rule(self.retry.attempts_max > 0, "retry.attempts_max", "is zero, so no place would be tried", more);
+        let tier = !self.model.tier.is_empty();
+        rule(tier, "model.tier", "is empty", "name the tier of the policy that prices this model");
+        let empty = self.model.path.as_ref().is_some_and(|path| path.as_os_str().is_empty());
+        rule(!empty, "model.path", "is empty", "name a GGUF file or a Hugging Face folder, or leave it out");
+        let empty = self.home.file.as_ref().is_some_and(|file| file.as_os_str().is_empty());
+        rule(!empty, "home.file", "is empty", "name the file of rooms and entities, or leave it out");
+        if found.is_empty() { Ok(()) } else { Err(found) }
+    }
+}
+
+impl Process for Options {
+    const NAME: &'static str = "causeway-edge-agent";
+
+    fn telemetry(&self) -> &TelemetryOptions {
+        &self.telemetry
+    }
+
+    fn tls(&self) -> &IdentityFiles {
+        &self.tls
+    }
+}
+
+/// Whether only this machine can call there.
+pub(crate) fn is_local(address: &Address) -> bool {
+    match address.host() {
+        None => true,
+        Some(host) => host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback()),
+    }
+}
+
+// === impl ModelOptions ===
+
+impl Default for ModelOptions {
+    fn default() -> Self {
+        Self {
+            path: None,
+            tier: "device".to_owned(),
+            threads: 0,
+            context_tokens_max: 2048,
+            sequences_max: 4,
+            step_tokens_max: 256,
+            queue_len_max: 16,
+        }
+    }
+}
+
+impl ModelOptions {
+    /// What builds the engine of a model.
+    pub(crate) fn engine(&self, model: PathBuf) -> inference::Options {
+        inference::Options {
+            model,
+            sequences_max: self.sequences_max,
+            step_tokens_max: self.step_tokens_max,
+            context_tokens_max: self.context_tokens_max,
+            queue_len_max: self.queue_len_max,
+            threads: self.threads,
+            step_interval_min: Duration::ZERO,
+        }
+    }
+}
+
+// === impl UpstreamOptions ===
+
+impl Default for UpstreamOptions {
+    fn default() -> Self {
+        Self {
+            address: None,
+            server_name: "router.causeway".to_owned(),
+            outlook_interval_ms: 1_000,
+            stale_after_ms: 5_000,
+        }
+    }
+}
+
+impl UpstreamOptions {
+    fn invalid(&self, found: &mut Vec<Invalid>) {
+        let mut rule = |holds: bool, key: &str, problem: &str, mend: &str| {
+            Invalid::unless(found, holds, key, problem, mend);
+        };
+        let mend = "give 1 millisecond or more";
+        rule(self.outlook_interval_ms > 0, "upstream.outlook_interval_ms", "is zero, which is a flood", mend);
+        let patient = self.stale_after_ms >= u64::from(self.outlook_interval_ms);
+        let mend = "give at least upstream.outlook_interval_ms";
+        rule(patient, "upstream.stale_after_ms", "makes every outlook stale before the next", mend);
+        let named = !self.server_name.is_empty();
+        rule(named, "upstream.server_name", "is empty", "give a DNS name such as `router.causeway`");
+    }
+}
+
+// === impl RetryOptions ===
+
+impl Default for RetryOptions {
+    fn default() -> Self {
+        Self { attempts_max: 3 }
+    }
+}
+
+// === impl FeedbackOptions ===
+
+impl Default for FeedbackOptions {
+    fn default() -> Self {
+        Self { ids_max: 256 }
+    }
+}
+
+#[cfg(test)]
+mod tests;

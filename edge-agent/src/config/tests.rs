@@ -1,0 +1,29 @@
+//! What makes a configuration unusable.
+
+use mesh::config::Configure as _;
+
+use super::Options;
+
+fn check(change: impl FnOnce(&mut Options), expect: &str) {
+    let mut options = Options::default();
+    options.policy.file = "policy.toml".into();
+    change(&mut options);
+    let found = options.validate().err().unwrap_or_default();
+    let keys: Vec<_> = found.iter().map(|invalid| invalid.key.as_str()).collect();
+    assert_eq!(keys.join(" "), expect);
+}
+
+#[test]
+fn what_cannot_work_is_refused_by_its_key() {
+    check(|_| {}, "");
+    check(|options| options.policy.file = "".into(), "policy.file");
+    check(|options| options.listen.address = "0.0.0.0:50050".parse().unwrap(), "listen.address");
+    check(|options| options.retry.attempts_max = 0, "retry.attempts_max");
+    check(|options| options.model.tier.clear(), "model.tier");
+    check(|options| options.model.path = Some("".into()), "model.path");
+    check(|options| options.home.file = Some("".into()), "home.file");
+    check(|options| options.upstream.outlook_interval_ms = 0, "upstream.outlook_interval_ms");
+    check(|options| options.upstream.stale_after_ms = 999, "upstream.stale_after_ms");
+    check(|options| options.upstream.server_name.clear(), "upstream.server_name");
+    check(|options| options.connect.server_name = Some("other".to_owned()), "connect.server_name");
+}

@@ -1,0 +1,160 @@
+//! Here or upstream? The agent on the device: it knows a command when it hears one, answers what its own model can, and
+//! carries the rest to the model that should.
+
+pub mod config;
+mod stack;
+mod service;
+mod checks;
+pub mod commands;
+mod facts;
+mod places;
+mod answer;
+pub mod device;
+mod local;
+mod escalate;
+mod feedback;
+mod error;
+
+use std::convert::Infallible;
+use std::fs::File;
+use std::future::{Future, pending};
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use mesh::process::Rim;
+use mesh::serve::Server;
+use mesh::transport::Address;
+use policy::{RULES_BYTES_MAX, Rules};
+
+use self::commands::{Grammar, Home};
+pub use self::config::Options;
+use self::device::{Actuator, Remembered};
+pub use self::error::{Error, Failure, Removed};
+use self::escalate::Upstream;
+use self::feedback::Answered;
+use self::local::Engine;
+use self::places::Places;
+use self::service::Service;
+
+/// Largest file of a home, bytes: more than the rooms and entities that a home may have.
+const HOME_BYTES_MAX: u64 = 4 << 20;
+
+/// An agent that listens and is ready to serve.
+#[derive(Debug)]
+pub struct Agent {
+    options: Options,
+    server: Server,
+    address: Address,
+    service: Service,
+    upstream: Option<Upstream>,
+    engine: Option<Engine>,
+}
+
+// === impl Agent ===
+
+impl Agent {
+    /// Reads the policy and the home, loads the model and binds the listener. Commands change a home in memory.
+    pub async fn bind(options: Options, rim: Rim) -> Result<Self, Error> {
+        Self::bind_acting_on(options, rim, Arc::new(Remembered::default())).await
+    }
+
+    /// The same, with commands carried out by `actuator`.
+    pub async fn bind_acting_on(
+        options: Options,
+        rim: Rim,
+        actuator: Arc<dyn Actuator>,
+    ) -> Result<Self, Error> {
+        let rules = rules(&options.policy.file)?;
+        let grammar = options.home.file.as_deref().map(grammar).transpose()?;
+        let (device, engine) = local::load(&options.model, &options.limits, &rules).await?.unzip();
+        let upstream = Upstream::new(&options, &rim);
+        let listener = rim.bind(&options.listen.address).await.map_err(Error::Bind)?;
+        // Callers on the same machine are told apart by the rights of the socket's file, not by certificates.
+        let identity = rim.identity.filter(|_| options.listen.address.host().is_some());
+        let server = Server::new(options.serve.clone(), listener, identity);
+        let address = server.local_address();
+        let places = Places {
+            grammar,
+            actuator,
+            device,
+            device_tier: options.model.tier.as_str().into(),
+            upstream: upstream.clone(),
+            rules,
+            attempts_max: options.retry.attempts_max,
+        };
+        let parts = service::Parts {
+            limits: options.limits.clone(),
+            places,
+            answered: Answered::new(options.feedback.ids_max),
+            callers_local: config::is_local(&address),
+            seed: rim.seed,
+        };
+        Ok(Self { server, address, service: Service::new(parts), upstream, engine, options })
+    }
+
+    /// Where it listens, with the port that the system chose where 0 was asked for.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Serves until `shutdown` completes and what was begun by then is done, or the drain deadline passes.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
+        let Self { options, server, service, upstream, engine, .. } = self;
+        let (health, health_service) = tonic_health::server::health_reporter();
+        let stack = stack::stack(&options.limits, service, health_service);
+        stack::serving(&health).await;
+        let ending = async {
+            shutdown.await;
+            stack::ending(health.clone()).await;
+        };
+        tracing::info!(address = %server.local_address(), "listening");
+        let serving = async {
+            tokio::select! {
+                served = server.serve(stack, ending) => served.map_err(Error::Serve),
+                never = watch(upstream) => match never {},
+            }
+        };
+        let served = match engine {
+            Some(engine) => engine.run_beside(serving).await??,
+            None => serving.await?,
+        };
+        tracing::info!(?served, "the agent has ended");
+        Ok(())
+    }
+}
+
+/// Keeps the upstream's outlook, to the last: what drains may still have to go up.
+async fn watch(upstream: Option<Upstream>) -> Infallible {
+    match upstream {
+        Some(upstream) => upstream.watch().await,
+        None => pending().await,
+    }
+}
+
+fn rules(file: &Path) -> Result<Rules, Error> {
+    // One byte more than a policy may have is read, so that the parser says that it is too large.
+    let text = read(file, "policy.file", RULES_BYTES_MAX as u64 + 1)?;
+    Rules::parse(&file.display().to_string(), &text).map_err(Error::Policy)
+}
+
+fn grammar(file: &Path) -> Result<Grammar, Error> {
+    let text = read(file, "home.file", HOME_BYTES_MAX + 1)?;
+    let name = file.display().to_string();
+    if text.len() as u64 > HOME_BYTES_MAX {
+        return Err(Error::home(&name, "", None, format!("a home has at most {HOME_BYTES_MAX} bytes")));
+    }
+    Ok(Grammar::build(&Home::parse(&name, &text)?))
+}
+
+fn read(file: &Path, key: &'static str, bytes_max: u64) -> Result<String, Error> {
+    let mut text = String::new();
+    let read = File::open(file).and_then(|open| open.take(bytes_max).read_to_string(&mut text));
+    match read {
+        Ok(_) => Ok(text),
+        Err(source) => Err(Error::Unreadable { file: file.to_owned(), key, source }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

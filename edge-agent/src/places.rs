@@ -1,0 +1,285 @@
+//! Here or upstream? Weighs the places that could answer, and tries them until one begins to.
+
+use std::sync::Arc;
+
+use mesh::deadline::Deadline;
+use policy::{Candidate, Decision, Excluded, Facts, Kind, Latency, Name, Placement, Reason, Rules};
+use proto::v1;
+use tokio::time::Instant;
+use tracing::{Instrument as _, Span, field};
+
+use crate::answer::{Begun, Setback};
+use crate::commands::{Grammar, Match};
+use crate::device::{self, Actuator};
+use crate::error::{Error, Failure, Removed, UNHEALTHY};
+use crate::escalate::{self, Upstream};
+use crate::local::Device;
+
+/// What this hop is called in decisions.
+pub(crate) const HOP: &str = "edge-agent";
+/// What the grammar is called where the policy has no tier for it.
+const COMMAND: &str = "command";
+
+/// Everything that could answer.
+#[derive(Debug)]
+pub(crate) struct Places {
+    /// The home's commands.
+    pub(crate) grammar: Option<Grammar>,
+    /// What carries them out.
+    pub(crate) actuator: Arc<dyn Actuator>,
+    /// The model on the device.
+    pub(crate) device: Option<Device>,
+    /// The tier that such a model would have.
+    pub(crate) device_tier: Name,
+    /// Whoever is asked when the device does not answer.
+    pub(crate) upstream: Option<Upstream>,
+    /// What decides.
+    pub(crate) rules: Rules,
+    /// Places that are tried before the caller is told.
+    pub(crate) attempts_max: u32,
+}
+
+/// A request that is ready to be decided.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    /// As it came, with its id and its signals.
+    pub(crate) request: v1::GenerateRequest,
+    /// What the decision knows of it; failed places are added.
+    pub(crate) facts: Facts,
+    /// The command that it is.
+    pub(crate) command: Option<Match>,
+    /// Breaks ties.
+    pub(crate) seed: u64,
+    /// When the caller gives up.
+    pub(crate) deadline: Option<Deadline>,
+}
+
+/// One try at one place.
+struct Attempt {
+    /// Counted from 1.
+    number: u32,
+    place: Placement,
+    decision: v1::Decision,
+}
+
+// === impl Places ===
+
+impl Places {
+    /// Decides and tries until an answer begins. What failed is left out of the next decision, so that the device
+    /// answers when its upstream cannot, and the other way round.
+    pub(crate) async fn begin(&self, mut asked: Asked) -> Result<Begun, Error> {
+        asked.facts.excluded = self.left_out(&asked)?;
+        let mut failures: Vec<Failure> = Vec::new();
+        loop {
+            asked.facts.deadline_seconds = asked.deadline.map(|deadline| deadline.remaining().as_secs_f64());
+            if asked.deadline.is_some_and(Deadline::is_past) {
+                return Err(Error::DeadlinePassed);
+            }
+            let attempt = self.decide(&asked, &mut failures)?;
+            let span = attempt.span();
+            let setback = match self.attempt(&asked, &attempt).instrument(span.clone()).await {
+                Ok(begun) => return Ok(begun),
+                Err(setback) => setback,
+            };
+            span.record("error.type", field::debug(setback.code()));
+            let failure = match setback {
+                Setback::Final(error) => return Err(error),
+                Setback::Elsewhere(failure) => failure,
+            };
+            tracing::info!(parent: &span, reason = failure.message, "an attempt failed");
+            asked.facts.excluded.extend(self.gone(&attempt, &failure));
+            failures.push(failure);
+            if attempt.number >= self.attempts_max {
+                return Err(Error::NoPlace { removed: Vec::new(), failures });
+            }
+        }
+    }
+
+    /// Every place for `Describe`.
+    pub(crate) fn describe(&self) -> Vec<v1::PlaceDescription> {
+        let place = |place: &Name, model| v1::PlaceDescription {
+            place: place.to_string(),
+            tier: place.to_string(),
+            model,
+        };
+        let command = self.grammar.iter().map(|_| place(&self.command_tier(), None));
+        let device = self.device.iter().map(|device| place(device.place(), Some(device.description())));
+        let tiers = self.upstream.iter().flat_map(|_| escalate::tiers(&self.rules));
+        command.chain(device).chain(tiers.map(|tier| place(&tier.place, None))).collect()
+    }
+
+    fn command_tier(&self) -> Name {
+        let tier = self.rules.tiers().iter().find(|tier| tier.kind == Kind::Command);
+        tier.map_or_else(|| COMMAND.into(), |tier| tier.name.clone())
+    }
+
+    /// Every place that the policy knows of, those that cannot answer included: the decision says why not.
+    fn candidates(&self, asked: &Asked) -> Vec<Candidate> {
+        let mut all = vec![Candidate {
+            certain: asked.command.as_ref().map(|_| 1.0),
+            // Microseconds, as the word is spoken.
+            latency: Some(Latency::default()),
+            ..Candidate::new(self.command_tier(), self.command_tier(), Kind::Command)
+        }];
+        match &self.device {
+            Some(device) => all.push(device.candidate()),
+            None if self.rules.tier(self.device_tier.as_str()).is_some() => {
+                all.push(Candidate::new(self.device_tier.clone(), self.device_tier.clone(), Kind::Device));
+            }
+            None => {}
+        }
+        match &self.upstream {
+            Some(upstream) => all.extend(upstream.candidates(&self.rules, asked.facts.residency.as_ref())),
+            None => all.extend(escalate::tiers(&self.rules)),
+        }
+        all
+    }
+
+    /// The places that are not there for this request, and why.
+    fn left_out(&self, asked: &Asked) -> Result<Vec<Excluded>, Error> {
+        let mut all = Vec::new();
+        let request = &asked.request;
+        let begun = request.resume.as_ref().filter(|resume| !resume.token_ids.is_empty());
+        let command = match &asked.command {
+            None => Some("no command matches"),
+            Some(_) if !request.model.is_empty() => Some("a model was asked for"),
+            Some(_) if begun.is_some() => Some("the answer was begun by a model"),
+            Some(_) => None,
+        };
+        all.extend(command.map(|reason| Excluded::new(self.command_tier(), reason)));
+        let model = self.device.as_ref().map(Device::description);
+        let here = model.as_ref().is_some_and(|model| model.name == request.model);
+        let device = match &model {
+            None => Some("no model is loaded"),
+            Some(_) if !request.model.is_empty() && !here => Some("another model was asked for"),
+            Some(model) if begun.is_some_and(|resume| resume.model_hash != model.hash) => {
+                Some("the answer was begun by another model")
+            }
+            Some(_) => None,
+        };
+        all.extend(device.map(|reason| Excluded::new(self.device_tier.clone(), reason)));
+        if self.upstream.is_none() && !request.model.is_empty() && !here {
+            let known = model.into_iter().map(|model| model.name).collect();
+            return Err(Error::ModelUnknown { wanted: request.model.clone(), known });
+        }
+        let upstream = match &self.upstream {
+            None => Some("no upstream is configured"),
+            Some(_) if here => Some("the device's model was asked for"),
+            Some(_) => None,
+        };
+        let tiers = upstream.into_iter().flat_map(|reason| {
+            escalate::tiers(&self.rules).map(move |tier| Excluded::new(tier.place, reason))
+        });
+        all.extend(tiers);
+        Ok(all)
+    }
+
+    /// What a failed attempt leaves out of the next decision. The upstream chooses among all its tiers itself: when it
+    /// fails for one of them it has failed for all.
+    fn gone(&self, attempt: &Attempt, failure: &Failure) -> Vec<Excluded> {
+        let reason: Name = format!("attempt {} failed: {}", attempt.number, failure.message).into();
+        match attempt.place.kind {
+            Kind::Command | Kind::Device => vec![Excluded::new(attempt.place.place.clone(), reason)],
+            Kind::Home | Kind::Cloud => {
+                escalate::tiers(&self.rules).map(|tier| Excluded::new(tier.place, reason.clone())).collect()
+            }
+        }
+    }
+
+    fn decide(&self, asked: &Asked, failures: &mut Vec<Failure>) -> Result<Attempt, Error> {
+        let span = decide_span();
+        let _entered = span.enter();
+        let before = Instant::now();
+        let candidates = self.candidates(asked);
+        let decision = policy::decide(&self.rules, &asked.facts, &candidates, asked.seed);
+        let decide_us = u32::try_from(before.elapsed().as_micros()).unwrap_or(u32::MAX);
+        record(&span, &decision);
+        let number = u32::try_from(failures.len()).unwrap_or(u32::MAX).saturating_add(1);
+        match &decision.place {
+            Some(place) => {
+                Ok(Attempt { number, place: place.clone(), decision: decision.to_wire(HOP, decide_us) })
+            }
+            None => {
+                Err(Error::NoPlace { removed: self.removed(&decision), failures: std::mem::take(failures) })
+            }
+        }
+    }
+
+    fn removed(&self, decision: &Decision) -> Vec<Removed> {
+        let removed = |(place, reason): (&Name, &Reason)| {
+            let problem =
+                self.upstream.as_ref().filter(|_| reason.code() == UNHEALTHY).and_then(Upstream::problem);
+            let text = match problem {
+                Some(problem) => problem,
+                None => reason.to_string(),
+            };
+            Removed { place: place.clone(), code: reason.code(), text }
+        };
+        decision.removals().map(removed).collect()
+    }
+
+    /// One attempt, up to the first event that shows something of the answer.
+    async fn attempt(&self, asked: &Asked, attempt: &Attempt) -> Result<Begun, Setback> {
+        let mut request = asked.request.clone();
+        request.decisions.push(attempt.decision.clone());
+        let started = v1::Started {
+            request_id: request.request_id.clone(),
+            decisions: request.decisions.clone(),
+            place: attempt.place.place.to_string(),
+            attempt: attempt.number,
+            model_hash: String::new(),
+        };
+        match (attempt.place.kind, &asked.command, &self.device, &self.upstream) {
+            (Kind::Command, Some(command), _, _) => device::begin(self.actuator.as_ref(), command, started),
+            (Kind::Device, _, Some(device), _) => device.begin(&request, asked.deadline, started).await,
+            (Kind::Home | Kind::Cloud, _, _, Some(upstream)) => {
+                upstream.begin(request, asked.deadline, started).await
+            }
+            // Such a place was left out, so that no decision can have chosen it.
+            _ => Err(Setback::Final(Error::NoPlace { removed: Vec::new(), failures: Vec::new() })),
+        }
+    }
+}
+
+// === impl Attempt ===
+
+impl Attempt {
+    fn span(&self) -> Span {
+        tracing::info_span!(
+            "attempt",
+            otel.kind = "client",
+            causeway.place = self.place.place.as_str(),
+            causeway.attempt = self.number,
+            error.type = field::Empty,
+        )
+    }
+}
+
+fn decide_span() -> Span {
+    tracing::info_span!(
+        "decide",
+        causeway.decision.place = field::Empty,
+        causeway.decision.class = field::Empty,
+        causeway.decision.policy_hash = field::Empty,
+        causeway.decision.margin_usd = field::Empty,
+        causeway.decision.price_usd = field::Empty,
+        causeway.decision.waiting_usd = field::Empty,
+        causeway.decision.wrong_usd = field::Empty,
+        causeway.decision.candidates = field::Empty,
+    )
+}
+
+fn record(span: &Span, decision: &Decision) {
+    span.record("causeway.decision.class", decision.class.as_str());
+    span.record("causeway.decision.policy_hash", decision.trail.policy_hash.as_str());
+    span.record("causeway.decision.candidates", decision.trail.candidates.len());
+    if let Some(margin_usd) = decision.trail.margin_usd {
+        span.record("causeway.decision.margin_usd", margin_usd);
+    }
+    if let Some(winner) = decision.winner() {
+        span.record("causeway.decision.place", winner.candidate.place.as_str());
+        span.record("causeway.decision.price_usd", winner.columns.price_usd);
+        span.record("causeway.decision.waiting_usd", winner.columns.waiting_usd);
+        span.record("causeway.decision.wrong_usd", winner.columns.wrong_usd);
+    }
+}

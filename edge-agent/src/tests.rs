@@ -1,0 +1,6 @@
+//! The agent as its callers see it, with a scripted upstream.
+
+mod scene;
+mod answers;
+mod refusals;
+mod upstream;

@@ -1,0 +1,22 @@
+# What a contributor runs; `just` alone lists it.
+default:
+    @just --list
+
+# Everything that has to pass, as the gate runs it.
+check:
+    bash .ci/run
+
+# The whole road on this machine, with a tour.
+up *ARGS:
+    cargo run --release -- up {{ARGS}}
+
+test:
+    cargo test --workspace
+
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+
+# Rewrites the Rust that is generated from the .proto files.
+proto:
+    CAUSEWAY_REGENERATE=1 cargo test -p causeway-proto

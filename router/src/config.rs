@@ -1,0 +1,254 @@
+//! What a router runs with: every table of its configuration, its defaults, and what makes it unusable.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use mesh::config::{Configure, Invalid};
+use mesh::connect::ConnectOptions;
+use mesh::process::{Limits, Listen, Process};
+use mesh::serve::ServeOptions;
+use mesh::telemetry::TelemetryOptions;
+use mesh::tls::IdentityFiles;
+use mesh::transport::Address;
+use serde::{Deserialize, Serialize};
+
+/// Most workers that are chosen among one by one.
+const WORKERS_MAX: usize = 1024;
+
+/// The configuration of a router.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Where it listens.
+    pub listen: Listen,
+    /// Its workers.
+    pub fleet: FleetOptions,
+    /// What it decides by.
+    pub policy: PolicyOptions,
+    /// How it connects to workers.
+    pub connect: ConnectOptions,
+    /// What it does when a worker fails before its first token.
+    pub retry: RetryOptions,
+    /// What it tells agents of its tiers.
+    pub outlook: OutlookOptions,
+    /// What it remembers of the answers that it gave.
+    pub feedback: FeedbackOptions,
+    /// Bounds of a request and of all together.
+    pub limits: Limits,
+    /// Who it is; without these files it speaks plaintext.
+    pub tls: IdentityFiles,
+    /// What it tells of its work.
+    pub telemetry: TelemetryOptions,
+    /// What it allows its callers' connections.
+    pub serve: ServeOptions,
+}
+
+/// The workers of a router.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FleetOptions {
+    /// Each worker.
+    pub workers: Vec<WorkerOptions>,
+    /// Wanted milliseconds between a worker's reports.
+    pub report_interval_ms: u32,
+    /// Milliseconds without a report after which the last one is no longer believed, unless the worker grants only a
+    /// longer interval: then twice that.
+    pub stale_after_ms: u64,
+}
+
+/// One worker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkerOptions {
+    /// Its name, unique in its tier.
+    pub name: String,
+    /// Its tier in the policy.
+    pub tier: String,
+    /// Where it listens.
+    pub address: Address,
+    /// The DNS name that its certificate must have.
+    #[serde(default = "worker_server_name")]
+    pub server_name: String,
+    /// The region in which it computes; absent: as its tier says.
+    #[serde(default)]
+    pub region: Option<String>,
+}
+
+/// What a router decides by.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PolicyOptions {
+    /// The policy file.
+    pub file: PathBuf,
+}
+
+/// What a router does when a worker fails before its first token.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetryOptions {
+    /// Places that are tried for one request.
+    pub attempts_max: u32,
+}
+
+/// What a router tells agents of its tiers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OutlookOptions {
+    /// Least milliseconds between two outlooks.
+    pub interval_ms: u32,
+    /// Agents that may watch at once.
+    pub watchers_max: usize,
+}
+
+/// What a router remembers of the answers that it gave.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FeedbackOptions {
+    /// Answers that feedback may still be given on.
+    pub ids_max: usize,
+}
+
+// === impl Options ===
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            listen: Listen::at(Address::Tcp("127.0.0.1:50051".to_owned())),
+            fleet: FleetOptions::default(),
+            policy: PolicyOptions::default(),
+            connect: ConnectOptions::default(),
+            retry: RetryOptions::default(),
+            outlook: OutlookOptions::default(),
+            feedback: FeedbackOptions::default(),
+            limits: Limits::default(),
+            tls: IdentityFiles::default(),
+            telemetry: TelemetryOptions::default(),
+            serve: ServeOptions::default(),
+        }
+    }
+}
+
+impl Configure for Options {
+    fn validate(&self) -> Result<(), Vec<Invalid>> {
+        let mut found = self.connect.invalid("connect");
+        found.extend(self.serve.invalid("serve"));
+        found.extend(self.tls.invalid("tls"));
+        found.extend(self.telemetry.invalid("telemetry"));
+        found.extend(self.listen.invalid("listen", &self.tls));
+        found.extend(self.limits.invalid("limits"));
+        self.fleet.invalid(&mut found);
+        let mut rule = |holds: bool, key: &str, problem: &str, mend: &str| {
+            Invalid::unless(&mut found, holds, key, problem, mend);
+        };
+        let policy = !self.policy.file.as_os_str().is_empty();
+        rule(policy, "policy.file", "is not set", "name the policy file that requests are decided by");
+        let shared = self.connect.server_name.is_none();
+        let mend = "name it for each of [[fleet.workers]]";
+        rule(shared, "connect.server_name", "is not for the workers of a router", mend);
+        let more = "give 1 or more";
+        rule(self.retry.attempts_max > 0, "retry.attempts_max", "is zero, so no place would be tried", more);
+        rule(self.outlook.interval_ms > 0, "outlook.interval_ms", "is zero, which is a flood", more);
+        rule(self.outlook.watchers_max > 0, "outlook.watchers_max", "is zero, so no agent could watch", more);
+        if found.is_empty() { Ok(()) } else { Err(found) }
+    }
+}
+
+impl Process for Options {
+    const NAME: &'static str = "causeway-router";
+
+    fn telemetry(&self) -> &TelemetryOptions {
+        &self.telemetry
+    }
+
+    fn tls(&self) -> &IdentityFiles {
+        &self.tls
+    }
+}
+
+/// Whether only this machine can call there.
+pub(crate) fn is_local(address: &Address) -> bool {
+    match address.host() {
+        None => true,
+        Some(host) => host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback()),
+    }
+}
+
+// === impl FleetOptions ===
+
+impl Default for FleetOptions {
+    fn default() -> Self {
+        Self { workers: Vec::new(), report_interval_ms: 200, stale_after_ms: 1_500 }
+    }
+}
+
+impl FleetOptions {
+    fn invalid(&self, found: &mut Vec<Invalid>) {
+        let mut rule = |holds: bool, key: &str, problem: &str, mend: &str| {
+            Invalid::unless(found, holds, key, problem, mend);
+        };
+        let count = self.workers.len();
+        rule(count > 0, "fleet.workers", "is empty", "name at least one [[fleet.workers]]");
+        rule(count <= WORKERS_MAX, "fleet.workers", "is too long", "name at most 1024 workers");
+        rule(
+            self.report_interval_ms > 0,
+            "fleet.report_interval_ms",
+            "is zero",
+            "give 1 millisecond or more",
+        );
+        let patient = self.stale_after_ms >= u64::from(self.report_interval_ms);
+        let mend = "give at least fleet.report_interval_ms";
+        rule(patient, "fleet.stale_after_ms", "makes every report stale before the next", mend);
+        let mut seen = HashSet::new();
+        for (index, worker) in self.workers.iter().enumerate() {
+            let key = |field: &str| format!("fleet.workers.{index}.{field}");
+            let mend = "give 1 to 64 letters, digits, `-`, `_` or `.`";
+            rule(is_name(&worker.name), &key("name"), "is no name", mend);
+            rule(is_name(&worker.tier), &key("tier"), "is no name", mend);
+            let new = seen.insert((&worker.tier, &worker.name));
+            rule(
+                new,
+                &key("name"),
+                "is taken by another worker of its tier",
+                "give each worker its own name",
+            );
+        }
+    }
+}
+
+/// A place is `tier/worker`, stands in messages and in policies, and must not hide what it is.
+fn is_name(text: &str) -> bool {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
+    (1..=64).contains(&text.len()) && text.chars().all(plain)
+}
+
+fn worker_server_name() -> String {
+    "worker.causeway".to_owned()
+}
+
+// === impl RetryOptions ===
+
+impl Default for RetryOptions {
+    fn default() -> Self {
+        Self { attempts_max: 3 }
+    }
+}
+
+// === impl OutlookOptions ===
+
+impl Default for OutlookOptions {
+    fn default() -> Self {
+        Self { interval_ms: 500, watchers_max: 256 }
+    }
+}
+
+// === impl FeedbackOptions ===
+
+impl Default for FeedbackOptions {
+    fn default() -> Self {
+        Self { ids_max: 4_096 }
+    }
+}
+
+#[cfg(test)]
+mod tests;

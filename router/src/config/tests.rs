@@ -1,0 +1,45 @@
+//! Configurations that cannot work, by the key that is wrong.
+
+use mesh::config::{Sources, load};
+
+use super::Options;
+
+const WORKER: &str = "[[fleet.workers]]\nname = \"a\"\ntier = \"cloud\"\naddress = \"127.0.0.1:50061\"\n";
+
+fn check(text: &str, expect: Result<(), &str>) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("router.toml");
+    std::fs::write(&path, text).unwrap();
+    let loaded = load::<Options>(Sources { file: Some(&path), ..Sources::default() });
+    match (loaded, expect) {
+        (Ok(_), Ok(())) => {}
+        (Ok(_), Err(expect)) => panic!("accepted, though {expect}"),
+        (Err(error), Ok(())) => panic!("{error}"),
+        (Err(error), Err(expect)) => assert!(error.to_string().contains(expect), "{error}"),
+    }
+}
+
+#[test]
+fn what_is_needed_is_a_policy_and_a_worker() {
+    let policy = "[policy]\nfile = \"policy.toml\"\n";
+    check(&format!("{policy}{WORKER}"), Ok(()));
+    check(policy, Err("`fleet.workers` is empty"));
+    check(WORKER, Err("`policy.file` is not set"));
+}
+
+#[test]
+fn what_cannot_work_is_refused_by_its_key() {
+    let with = |more: &str| format!("{more}\n[policy]\nfile = \"policy.toml\"\n{WORKER}");
+    check(&with("[retry]\nattempts_max = 0"), Err("`retry.attempts_max` is zero"));
+    check(&with("[outlook]\ninterval_ms = 0"), Err("`outlook.interval_ms` is zero"));
+    check(&with("[outlook]\nwatchers_max = 0"), Err("`outlook.watchers_max` is zero"));
+    check(&with("[listen]\naddress = \"0.0.0.0:1\""), Err("`listen.address`"));
+    check(&with("[listen]\naddress = \"0.0.0.0:1\"\ninsecure = true"), Ok(()));
+    check(&with("[listen]\naddress = \"unix:/run/router.sock\""), Ok(()));
+    check(&with("[connect]\nserver_name = \"a.b\""), Err("`connect.server_name`"));
+    check(&with("[fleet]\nstale_after_ms = 10"), Err("`fleet.stale_after_ms`"));
+    check(&with("[fleet]\nstale_afer_ms = 10"), Err("stale_after_ms"));
+    check(&with(WORKER), Err("is taken by another worker of its tier"));
+    check(&with(&WORKER.replace("\"a\"", "\"a/b\"")), Err("`fleet.workers.0.name` is no name"));
+    check(&with(&WORKER.replace("name", "nam")), Err("nam"));
+}

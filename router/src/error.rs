@@ -1,0 +1,245 @@
+//! Everything that can go wrong in the router, and what its callers are told of it.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use mesh::admit::RETRY_PUSHBACK;
+use policy::Name;
+use tonic::{Code, Status};
+
+/// Most places that a message lists.
+const LISTED_MAX: usize = 16;
+
+/// Watchers stay for long, so that there is no sense in asking again at once.
+const OUTLOOK_PUSHBACK: Duration = Duration::from_secs(10);
+
+/// What went wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The policy file could not be read.
+    #[error("the policy `{}` cannot be read: {source}; set `policy.file` to a policy file", file.display())]
+    PolicyUnreadable {
+        /// The file.
+        file: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The policy file is wrong.
+    #[error(transparent)]
+    Policy(policy::Error),
+    /// A worker stands in a tier that the policy does not price, or that is not for workers.
+    #[error(
+        "worker `{worker}` is in tier `{tier}`, which is no tier for workers in the policy; it has {}",
+        listed(known)
+    )]
+    TierUnknown {
+        /// The worker's name.
+        worker: String,
+        /// Its tier.
+        tier: String,
+        /// The tiers that workers may stand in.
+        known: Vec<String>,
+    },
+    /// The address could not be taken.
+    #[error("cannot listen on {0}; set `listen.address` to a free address of this machine")]
+    Bind(std::io::Error),
+    /// Serving could not begin.
+    #[error(transparent)]
+    Serve(mesh::serve::Error),
+    /// The request breaks a rule of the wire contract or a limit of this router.
+    #[error("`{field}` {problem}")]
+    Invalid {
+        /// The field, such as `turns[2].parts[0]`.
+        field: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// No worker serves the model asked for.
+    #[error("no worker serves the model `{wanted}`; known are {}{}", listed(known), Unheard(*unheard))]
+    ModelUnknown {
+        /// The model asked for.
+        wanted: String,
+        /// The models that workers said they serve.
+        known: Vec<String>,
+        /// Workers that have not said yet.
+        unheard: usize,
+    },
+    /// No place remained.
+    #[error("no place can answer: {}", Reasons { removed, failures })]
+    NoPlace {
+        /// The places that the last decision removed.
+        removed: Vec<Removed>,
+        /// The attempts that failed before it.
+        failures: Vec<Failure>,
+    },
+    /// The caller's time was over.
+    #[error("the deadline passed before an answer began")]
+    DeadlinePassed,
+    /// A worker judged the request itself to be wrong: no other would judge otherwise.
+    #[error("{place}: {message}")]
+    Refused {
+        /// The worker's place.
+        place: Name,
+        /// Its status.
+        code: Code,
+        /// Its words.
+        message: String,
+    },
+    /// A worker's stream ended too early, after the caller had seen a part of it.
+    #[error("{place} ended in the midst of its answer: {message}")]
+    Broken {
+        /// The worker's place.
+        place: Name,
+        /// Its status.
+        code: Code,
+        /// Its words.
+        message: String,
+    },
+    /// More watch the outlook than this router serves.
+    #[error("{watchers_max} watch the outlook already; `outlook.watchers_max` bounds them")]
+    OutlookFull {
+        /// The bound.
+        watchers_max: usize,
+    },
+}
+
+/// A place that a decision removed.
+#[derive(Clone, Debug)]
+pub struct Removed {
+    /// The place.
+    pub place: Name,
+    /// Why, such as `privacy`.
+    pub code: &'static str,
+    /// Why, for people.
+    pub text: String,
+}
+
+/// An attempt that failed before its first event.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// Where.
+    pub place: Name,
+    /// What the place said, or what the way there did.
+    pub code: Code,
+    /// The same for people.
+    pub message: String,
+    /// How long the place asked to be left alone.
+    pub pushback: Option<Duration>,
+}
+
+// === impl Error ===
+
+impl Error {
+    /// Whether the same request may succeed a little later.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::NoPlace { removed, failures } => {
+                !failures.is_empty() || removed.iter().any(|removed| removed.code == UNHEALTHY)
+            }
+            Self::OutlookFull { .. } => true,
+            Self::Broken { code, .. } => *code == Code::Unavailable,
+            Self::PolicyUnreadable { .. }
+            | Self::Policy(_)
+            | Self::TierUnknown { .. }
+            | Self::Bind(_)
+            | Self::Serve(_)
+            | Self::Invalid { .. }
+            | Self::ModelUnknown { .. }
+            | Self::DeadlinePassed
+            | Self::Refused { .. } => false,
+        }
+    }
+
+    /// What the caller is told.
+    pub(crate) fn status(&self) -> Status {
+        let code = match self {
+            Self::PolicyUnreadable { .. }
+            | Self::Policy(_)
+            | Self::TierUnknown { .. }
+            | Self::Bind(_)
+            | Self::Serve(_) => {
+                return Status::internal("the router failed; its log says how");
+            }
+            Self::Invalid { .. } => Code::InvalidArgument,
+            Self::ModelUnknown { .. } => Code::NotFound,
+            Self::NoPlace { failures, .. } if self.is_retryable() => {
+                let full = |failure: &Failure| failure.code == Code::ResourceExhausted;
+                if !failures.is_empty() && failures.iter().all(full) {
+                    Code::ResourceExhausted
+                } else {
+                    Code::Unavailable
+                }
+            }
+            Self::NoPlace { .. } => Code::FailedPrecondition,
+            Self::DeadlinePassed => Code::DeadlineExceeded,
+            Self::Refused { code, .. } | Self::Broken { code, .. } => *code,
+            Self::OutlookFull { .. } => Code::ResourceExhausted,
+        };
+        let mut status = Status::new(code, self.to_string());
+        if let Some(pushback) = self.pushback() {
+            let ms = u64::try_from(pushback.as_millis()).unwrap_or(u64::MAX);
+            status.metadata_mut().insert(RETRY_PUSHBACK, ms.into());
+        }
+        status
+    }
+
+    /// When to come back: the least that any full place asked for, or a while.
+    fn pushback(&self) -> Option<Duration> {
+        match self {
+            Self::NoPlace { failures, .. } => failures.iter().filter_map(|failure| failure.pushback).min(),
+            Self::OutlookFull { .. } => Some(OUTLOOK_PUSHBACK),
+            _ => None,
+        }
+    }
+}
+
+/// The policy's code for a place that takes no work.
+const UNHEALTHY: &str = "unhealthy";
+
+struct Unheard(usize);
+
+impl fmt::Display for Unheard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0 => Ok(()),
+            1 => f.write_str(" (one worker has not said yet what it serves)"),
+            some => write!(f, " ({some} workers have not said yet what they serve)"),
+        }
+    }
+}
+
+struct Reasons<'a> {
+    removed: &'a [Removed],
+    failures: &'a [Failure],
+}
+
+impl fmt::Display for Reasons<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tried = |place: &Name| self.failures.iter().any(|failure| failure.place == *place);
+        let failures = self.failures.iter().map(|failure| format!("{}: {}", failure.place, failure.message));
+        let removed = self.removed.iter().filter(|removed| !tried(&removed.place));
+        let reasons: Vec<_> = failures
+            .chain(removed.map(|removed| format!("{}: {} ({})", removed.place, removed.text, removed.code)))
+            .collect();
+        if reasons.is_empty() {
+            return f.write_str("the fleet is empty");
+        }
+        f.write_str(&reasons[..reasons.len().min(LISTED_MAX)].join("; "))?;
+        match reasons.len().saturating_sub(LISTED_MAX) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
+    }
+}
+
+fn listed(names: &[String]) -> String {
+    match names {
+        [] => "none".to_owned(),
+        names => {
+            let shown: Vec<_> = names.iter().take(LISTED_MAX).map(|name| format!("`{name}`")).collect();
+            let more = if names.len() > LISTED_MAX { ", …" } else { "" };
+            shown.join(", ") + more
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! The workers: who they are, what they last said of themselves, what this router has with each.
+
+mod report;
+mod estimate;
+mod entry;
+mod watch;
+mod lease;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dashmap::DashMap;
+use mesh::connect::Channel;
+use mesh::process::Rim;
+use policy::{Candidate, Excluded, Kind, Name, Rules, Version};
+use proto::v1;
+use rand::{RngExt as _, SeedableRng as _};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use self::entry::{Entry, Who};
+use self::estimate::Rates;
+pub(crate) use self::lease::Lease;
+use self::watch::{Watching, watch};
+use crate::config::Options;
+use crate::error::Error;
+
+/// Every worker that this router may choose. A lease holds its worker, so that it ends well whatever becomes of this.
+#[derive(Debug)]
+pub(crate) struct Fleet {
+    workers: DashMap<Name, Arc<Entry>>,
+    watching: Watching,
+    seed: u64,
+}
+
+/// A worker, as it is described to callers.
+#[derive(Debug)]
+pub(crate) struct Place {
+    /// `tier/worker`.
+    pub(crate) place: Name,
+    /// Its tier.
+    pub(crate) tier: Name,
+    /// What it serves; `None`: it has not said yet.
+    pub(crate) model: Option<v1::ModelDescription>,
+}
+
+// === impl Fleet ===
+
+impl Fleet {
+    /// The configured workers, none of them called yet. A worker in a tier without a price is refused.
+    pub(crate) fn new(options: &Options, rules: &Rules, rim: &Rim) -> Result<Self, Error> {
+        let stale_after = Duration::from_millis(options.fleet.stale_after_ms);
+        let workers = DashMap::new();
+        for worker in &options.fleet.workers {
+            if kind(rules, &worker.tier).is_none() {
+                let known = rules.tiers().iter().filter(|tier| kind(rules, &tier.name).is_some());
+                return Err(Error::TierUnknown {
+                    worker: worker.name.clone(),
+                    tier: worker.tier.clone(),
+                    known: known.map(|tier| tier.name.to_string()).collect(),
+                });
+            }
+            let place = Name::from(format!("{}/{}", worker.tier, worker.name));
+            let connect = options.connect.clone().expecting(&worker.server_name);
+            let (transport, identity) = (rim.transport.clone(), rim.identity.clone());
+            let who = Who {
+                place: place.clone(),
+                tier: worker.tier.as_str().into(),
+                region: worker.region.as_deref().map(Name::from),
+                channel: Channel::new(worker.address.clone(), transport, identity, connect),
+            };
+            workers.insert(place, Arc::new(Entry::new(who, stale_after)));
+        }
+        let watching = Watching {
+            interval: Duration::from_millis(options.fleet.report_interval_ms.into()),
+            silence_max: stale_after * 2,
+            retry: (
+                Duration::from_millis(options.connect.reconnect_min_ms),
+                Duration::from_millis(options.connect.reconnect_max_ms),
+            ),
+        };
+        Ok(Self { workers, watching, seed: rim.seed })
+    }
+
+    /// Begins to watch every worker; dropping the set ends it.
+    pub(crate) fn watch(&self) -> JoinSet<()> {
+        let mut tasks = JoinSet::new();
+        for (index, entry) in self.entries().into_iter().enumerate() {
+            let mut random = rand::rngs::StdRng::seed_from_u64(self.seed.wrapping_add(index as u64));
+            tasks.spawn(watch(entry, self.watching.clone(), move || random.random_range(0.0..1.0)));
+        }
+        tasks
+    }
+
+    /// Every worker as it is now, by name.
+    pub(crate) fn candidates(&self, rules: &Rules) -> Vec<Candidate> {
+        let now = Instant::now();
+        let entries = self.entries();
+        let pool = pool(&entries, now);
+        let candidate = |entry: &Arc<Entry>| {
+            // A tier that has left the policy keeps its workers where nothing private can reach them.
+            entry.candidate(kind(rules, &entry.who.tier).unwrap_or(Kind::Cloud), pool, now)
+        };
+        entries.iter().map(candidate).collect()
+    }
+
+    /// Counts a request at a worker until the lease is dropped; `None`: there is no such worker.
+    pub(crate) fn lease(&self, place: &Name, prompt_tokens: u32) -> Option<Lease> {
+        self.workers.get(place).map(|entry| entry.lease(prompt_tokens))
+    }
+
+    /// Every worker with its model, by name.
+    pub(crate) fn places(&self) -> Vec<Place> {
+        let place = |entry: Arc<Entry>| Place {
+            place: entry.who.place.clone(),
+            tier: entry.who.tier.clone(),
+            model: entry.model(),
+        };
+        self.entries().into_iter().map(place).collect()
+    }
+
+    /// The workers that do not serve this model, with that reason; an error if none does.
+    pub(crate) fn without_model(&self, wanted: &str) -> Result<Vec<Excluded>, Error> {
+        let mut known = BTreeSet::new();
+        let mut excluded = Vec::new();
+        let mut unheard = 0;
+        let places = self.places();
+        for Place { place, model, .. } in &places {
+            match model {
+                Some(model) if model.name == wanted => {}
+                Some(model) => {
+                    known.insert(model.name.clone());
+                    excluded
+                        .push(Excluded::new(place.clone(), format!("it serves the model `{}`", model.name)));
+                }
+                None => {
+                    unheard += 1;
+                    excluded.push(Excluded::new(place.clone(), "it has not said yet which model it serves"));
+                }
+            }
+        }
+        if excluded.len() < places.len() {
+            return Ok(excluded);
+        }
+        Err(Error::ModelUnknown { wanted: wanted.to_owned(), known: known.into_iter().collect(), unheard })
+    }
+
+    /// The edition of what was learned of the workers: how many answers it rests on.
+    pub(crate) fn version(&self) -> Version {
+        let lessons: u64 = self.workers.iter().map(|entry| entry.lessons()).sum();
+        Version::new("fleet", lessons.to_string())
+    }
+
+    /// By name, so that equal fleets give equal decisions.
+    fn entries(&self) -> Vec<Arc<Entry>> {
+        let mut entries: Vec<_> = self.workers.iter().map(|entry| entry.value().clone()).collect();
+        entries.sort_unstable_by(|a, b| a.who.place.cmp(&b.who.place));
+        entries
+    }
+}
+
+fn pool(entries: &[Arc<Entry>], now: Instant) -> Option<Rates> {
+    estimate::pool(entries.iter().map(|entry| entry.measured(now)))
+}
+
+/// Where the workers of a tier stand; `None`: it is no tier for workers. What is on the device is no worker, and a
+/// worker that passed for it would be sent what must not leave the device.
+fn kind(rules: &Rules, tier: &str) -> Option<Kind> {
+    rules.tier(tier).map(|tier| tier.kind).filter(|kind| matches!(kind, Kind::Home | Kind::Cloud))
+}

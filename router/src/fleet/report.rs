@@ -1,0 +1,144 @@
+//! What a worker says of itself, believed only as far as it can be true.
+
+use std::fmt;
+use std::time::Duration;
+
+use proto::v1;
+
+/// Longest model name, architecture, hash or quantisation that is kept, bytes.
+const TEXT_BYTES_MAX: usize = 256;
+/// No worker holds more sequences at once.
+const SEQUENCES_MAX: u32 = 1 << 20;
+/// No worker holds more tokens.
+const TOKENS_MAX: u64 = 1 << 40;
+/// Prefill rates that a machine can have, tokens a second.
+const PREFILL_RATE: std::ops::RangeInclusive<f64> = 0.01..=1e8;
+/// Times per output token that a machine can have, seconds.
+const TOKEN_SECONDS: std::ops::RangeInclusive<f64> = 1e-7..=100.0;
+/// Intervals between reports that are waited for.
+const INTERVAL: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(60));
+
+/// One report after every number in it was checked.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Heard {
+    /// Until the next report.
+    pub(super) interval: Duration,
+    /// What it serves.
+    pub(super) model: Option<v1::ModelDescription>,
+    /// Sequences in the batch.
+    pub(super) running: u32,
+    /// Sequences that wait for it.
+    pub(super) waiting: u32,
+    /// Sequences that may run at once; 0: not said.
+    pub(super) running_max: u32,
+    /// Prompt tokens not yet prefilled.
+    pub(super) queued_tokens: u64,
+    /// Seconds for each prompt token; `None`: not measured, or not to be believed.
+    pub(super) seconds_per_prompt_token: Option<f64>,
+    /// Seconds for each output token at the present batch; `None`: not measured, or not to be believed.
+    pub(super) seconds_per_output_token: Option<f64>,
+    /// It takes no new work.
+    pub(super) draining: bool,
+}
+
+/// A number in a report that cannot be true.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Doubt {
+    /// The field of the report.
+    pub(super) field: &'static str,
+    /// What it held.
+    pub(super) said: f64,
+}
+
+// === impl Heard ===
+
+impl Heard {
+    /// Reads a report; what cannot be true is left out, or held to its bound, and listed.
+    pub(super) fn from_report(report: v1::Report, interval_wanted: Duration) -> (Self, Vec<Doubt>) {
+        let mut doubts = Vec::new();
+        let interval = match report.interval_ms {
+            0 => interval_wanted,
+            ms => Duration::from_millis(u64::from(ms)),
+        };
+        let rate = measured(
+            "prefill_tokens_per_second",
+            report.prefill_tokens_per_second,
+            &PREFILL_RATE,
+            &mut doubts,
+        );
+        let heard = Self {
+            interval: interval.clamp(INTERVAL.0, INTERVAL.1),
+            model: report.model.map(shorten),
+            running: sequences("running", report.running, &mut doubts),
+            waiting: sequences("waiting", report.waiting, &mut doubts),
+            running_max: sequences("running_max", report.running_max, &mut doubts),
+            queued_tokens: tokens("queued_tokens", report.queued_tokens, &mut doubts),
+            seconds_per_prompt_token: rate.map(f64::recip),
+            seconds_per_output_token: measured(
+                "seconds_per_output_token",
+                report.seconds_per_output_token,
+                &TOKEN_SECONDS,
+                &mut doubts,
+            ),
+            draining: report.draining,
+        };
+        (heard, doubts)
+    }
+
+    /// Seconds per prompt token and per output token, where measured.
+    pub(super) fn measured(&self) -> [Option<f64>; 2] {
+        [self.seconds_per_prompt_token, self.seconds_per_output_token]
+    }
+}
+
+// === impl Doubt ===
+
+impl fmt::Display for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` = {} cannot be true", self.field, self.said)
+    }
+}
+
+fn measured(
+    field: &'static str,
+    said: f32,
+    possible: &std::ops::RangeInclusive<f64>,
+    doubts: &mut Vec<Doubt>,
+) -> Option<f64> {
+    let value = f64::from(said);
+    if value == 0.0 {
+        return None;
+    }
+    // NaN is in no range.
+    if possible.contains(&value) {
+        return Some(value);
+    }
+    doubts.push(Doubt { field, said: value });
+    None
+}
+
+fn sequences(field: &'static str, said: u32, doubts: &mut Vec<Doubt>) -> u32 {
+    if said > SEQUENCES_MAX {
+        doubts.push(Doubt { field, said: f64::from(said) });
+    }
+    said.min(SEQUENCES_MAX)
+}
+
+fn tokens(field: &'static str, said: u64, doubts: &mut Vec<Doubt>) -> u64 {
+    if said > TOKENS_MAX {
+        doubts.push(Doubt { field, said: said as f64 });
+    }
+    said.min(TOKENS_MAX)
+}
+
+/// Every report is kept until the next, and its names are shown to callers: they must be short.
+fn shorten(mut model: v1::ModelDescription) -> v1::ModelDescription {
+    for text in [&mut model.name, &mut model.architecture, &mut model.hash, &mut model.quantization] {
+        let end = (0..=TEXT_BYTES_MAX.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+        text.truncate(end.unwrap_or(0));
+    }
+    model
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+//! Reports that are true, half true and false.
+
+use std::time::Duration;
+
+use proto::v1;
+
+use super::{Heard, SEQUENCES_MAX, TOKENS_MAX};
+
+fn check(report: v1::Report, expect: impl FnOnce(&mut Heard), doubted: &[&str]) {
+    let plain = v1::Report { interval_ms: 200, ..Default::default() };
+    let (mut wanted, none) = Heard::from_report(plain, Duration::from_millis(200));
+    assert_eq!(none, [], "an empty report holds no lie");
+    expect(&mut wanted);
+    let (heard, doubts) = Heard::from_report(report, Duration::from_millis(200));
+    assert_eq!(heard, wanted);
+    assert_eq!(doubts.iter().map(|doubt| doubt.field).collect::<Vec<_>>(), doubted);
+}
+
+#[test]
+fn true_numbers_are_kept() {
+    let report = v1::Report {
+        interval_ms: 500,
+        running: 3,
+        waiting: 2,
+        running_max: 8,
+        queued_tokens: 900,
+        prefill_tokens_per_second: 1000.0,
+        seconds_per_output_token: 0.5,
+        draining: true,
+        ..Default::default()
+    };
+    check(
+        report,
+        |heard| {
+            heard.interval = Duration::from_millis(500);
+            heard.running = 3;
+            heard.waiting = 2;
+            heard.running_max = 8;
+            heard.queued_tokens = 900;
+            heard.seconds_per_prompt_token = Some(0.001);
+            heard.seconds_per_output_token = Some(0.5);
+            heard.draining = true;
+        },
+        &[],
+    );
+}
+
+#[test]
+fn rates_that_cannot_be_are_unknown_and_named() {
+    for rate in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -1.0, 1e-9, 1e30] {
+        let report = v1::Report {
+            prefill_tokens_per_second: rate,
+            seconds_per_output_token: if rate == 1e-9 { 1e-30 } else { rate },
+            ..Default::default()
+        };
+        check(report, |_| {}, &["prefill_tokens_per_second", "seconds_per_output_token"]);
+    }
+}
+
+#[test]
+fn counts_are_held_to_their_bounds() {
+    let report = v1::Report {
+        running: u32::MAX,
+        waiting: u32::MAX,
+        running_max: u32::MAX,
+        queued_tokens: u64::MAX,
+        ..Default::default()
+    };
+    check(
+        report,
+        |heard| {
+            heard.running = SEQUENCES_MAX;
+            heard.waiting = SEQUENCES_MAX;
+            heard.running_max = SEQUENCES_MAX;
+            heard.queued_tokens = TOKENS_MAX;
+        },
+        &["running", "waiting", "running_max", "queued_tokens"],
+    );
+}
+
+#[test]
+fn an_interval_is_never_waited_for_longer_than_a_minute() {
+    let report = v1::Report { interval_ms: u32::MAX, ..Default::default() };
+    check(report, |heard| heard.interval = Duration::from_secs(60), &[]);
+}
+
+#[test]
+fn a_name_is_cut_between_characters() {
+    let model = v1::ModelDescription { name: "é".repeat(1000), ..Default::default() };
+    let report = v1::Report { model: Some(model), ..Default::default() };
+    let (heard, _) = Heard::from_report(report, Duration::from_millis(200));
+    assert_eq!(heard.model.map(|model| model.name), Some("é".repeat(128)));
+}

@@ -1,0 +1,147 @@
+//! The router's hop: a request is checked, its facts are gathered, a worker is chosen, its answer is carried back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
+use mesh::deadline::Deadline;
+use mesh::process::Limits;
+use mesh::tls::Peer;
+use policy::Name;
+use proto::v1;
+use proto::v1::generation_server::Generation;
+use tonic::{Request, Response, Status};
+
+use crate::checks::check;
+use crate::dispatch::{Asked, Dispatch, HOP};
+use crate::error::Error;
+use crate::facts;
+use crate::feedback::Answered;
+use crate::fleet::{Fleet, Place};
+use crate::policies::Policies;
+
+/// Bytes of the hash that an id made here shows.
+const ID_BYTES: usize = 16;
+
+/// Serves `Generation`.
+#[derive(Clone, Debug)]
+pub(crate) struct Service {
+    parts: Arc<Parts>,
+    dispatch: Dispatch,
+    models: Arc<signals::Models>,
+    unnamed: Arc<AtomicU64>,
+}
+
+/// What the service is made of.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) limits: Limits,
+    pub(crate) attempts_max: u32,
+    pub(crate) fleet: Arc<Fleet>,
+    pub(crate) policies: Arc<Policies>,
+    pub(crate) answered: Arc<Answered>,
+    /// Only this machine can call, so that every caller is believed.
+    pub(crate) callers_local: bool,
+    /// Begins every sequence of random numbers.
+    pub(crate) seed: u64,
+}
+
+// === impl Service ===
+
+impl Service {
+    /// A service with the models that ship.
+    pub(crate) fn new(parts: Parts) -> Self {
+        let dispatch = Dispatch {
+            fleet: parts.fleet.clone(),
+            answered: parts.answered.clone(),
+            attempts_max: parts.attempts_max,
+        };
+        let models = Arc::new(signals::Models::shipped());
+        Self { parts: Arc::new(parts), dispatch, models, unnamed: Arc::default() }
+    }
+
+    /// From a request to one that is ready to be decided.
+    fn ask(&self, request: Request<v1::GenerateRequest>) -> Result<Asked, Error> {
+        let deadline = Deadline::of(&request);
+        let peer = request.extensions().get::<Peer>().cloned().unwrap_or_default();
+        let mut request = request.into_inner();
+        check(&request, &self.parts.limits)?;
+        if request.request_id.is_empty() {
+            request.request_id = self.new_id();
+        }
+        // Anyone may say anything of a text; only a known peer is spared having it read again.
+        let believed = peer.spiffe.is_some() || self.parts.callers_local;
+        let signals = match request.signals.take().filter(|_| believed) {
+            Some(signals) => signals,
+            None => facts::read(&request, &self.models),
+        };
+        let mut facts = facts::of(&request, &signals, peer.path().map(Name::from).unwrap_or_default());
+        facts.versions.push(self.parts.fleet.version());
+        if !request.model.is_empty() {
+            facts.excluded = self.parts.fleet.without_model(&request.model)?;
+        }
+        let seed = self.seed_of(&request.request_id);
+        request.signals = Some(signals);
+        Ok(Asked { request, facts, rules: self.parts.policies.current(), seed, deadline })
+    }
+
+    fn new_id(&self) -> String {
+        let number = self.unnamed.fetch_add(1, Ordering::Relaxed);
+        let hash = self.hash(&number.to_le_bytes());
+        hash.to_hex()[..ID_BYTES * 2].to_owned()
+    }
+
+    /// The same request is decided alike, whenever it comes.
+    fn seed_of(&self, request_id: &str) -> u64 {
+        let hash = self.hash(request_id.as_bytes());
+        hash.as_bytes().iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte))
+    }
+
+    fn hash(&self, of: &[u8]) -> blake3::Hash {
+        blake3::Hasher::new().update(&self.parts.seed.to_le_bytes()).update(of).finalize()
+    }
+}
+
+#[tonic::async_trait]
+impl Generation for Service {
+    type GenerateStream = BoxStream<'static, Result<v1::GenerateEvent, Status>>;
+
+    async fn generate(
+        &self,
+        request: Request<v1::GenerateRequest>,
+    ) -> Result<Response<Self::GenerateStream>, Status> {
+        let begun = async { self.dispatch.begin(self.ask(request)?).await };
+        let begun = begun.await.map_err(|error| {
+            tracing::info!(%error, retryable = error.is_retryable(), "a request was not answered");
+            error.status()
+        })?;
+        Ok(Response::new(self.dispatch.stream(begun).boxed()))
+    }
+
+    async fn give_feedback(
+        &self,
+        request: Request<v1::Feedback>,
+    ) -> Result<Response<v1::FeedbackReceipt>, Status> {
+        let known = self.parts.answered.knows(&request.get_ref().request_id);
+        Ok(Response::new(v1::FeedbackReceipt { known }))
+    }
+
+    async fn describe(
+        &self,
+        _: Request<v1::DescribeRequest>,
+    ) -> Result<Response<v1::DescribeResponse>, Status> {
+        let place = |Place { place, tier, model }| v1::PlaceDescription {
+            place: place.to_string(),
+            tier: tier.to_string(),
+            model,
+        };
+        let limits = &self.parts.limits;
+        Ok(Response::new(v1::DescribeResponse {
+            hop: HOP.to_owned(),
+            places: self.parts.fleet.places().into_iter().map(place).collect(),
+            request_bytes_max: u32::try_from(limits.request_bytes_max).unwrap_or(u32::MAX),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }))
+    }
+}

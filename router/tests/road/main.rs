@@ -1,0 +1,11 @@
+//! The router between scripted workers and a caller, over connections within the process or real sockets.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod worker;
+mod road;
+mod choice;
+mod failure;
+mod ending;
+mod prospects;
+mod sockets;

@@ -1,0 +1,19 @@
+//! Starts real processes of the three services, built once, and speaks to them as a device would.
+
+mod binaries;
+mod process;
+mod house;
+mod otlp;
+
+pub use binaries::binary;
+pub use house::{House, HouseOptions, text_request};
+pub use otlp::Collector;
+pub use process::Process;
+
+use std::path::{Path, PathBuf};
+
+/// The root of the workspace.
+#[must_use]
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
+}

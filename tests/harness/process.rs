@@ -1,0 +1,74 @@
+//! One running process: its log, and its end when the test ends.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+/// How long a process may take to say that it listens. A test machine may be busy.
+const START_DEADLINE: Duration = Duration::from_secs(60);
+
+/// A process that is killed when this is dropped.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    log: Receiver<String>,
+}
+
+// === impl Process ===
+
+#[allow(clippy::panic, clippy::expect_used, reason = "a test without its processes has nothing to say")]
+impl Process {
+    /// Starts a binary with a configuration file and nothing of this process's environment that could configure it.
+    #[must_use]
+    pub fn start(name: &str, config: &Path, variables: &[(&str, &str)]) -> Self {
+        let mut child = Command::new(super::binary(name))
+            .arg("--config")
+            .arg(config)
+            .envs(variables.iter().copied())
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let lines = BufReader::new(child.stderr.take().expect("piped"));
+        let (sender, log) = channel();
+        thread::spawn(move || {
+            for line in lines.lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { child, log }
+    }
+
+    /// Waits for a line of the log that contains `mark`, and returns it.
+    #[must_use]
+    pub fn wait_for(&self, mark: &str) -> String {
+        let mut seen = Vec::new();
+        loop {
+            match self.log.recv_timeout(START_DEADLINE) {
+                Ok(line) if line.contains(mark) => return line,
+                Ok(line) => seen.push(line),
+                Err(error) => panic!("no line with `{mark}` ({error}); the log:\n{}", seen.join("\n")),
+            }
+        }
+    }
+
+    /// Asks the process to end, as an orchestrator does, and waits for it.
+    pub fn terminate(&mut self) -> std::process::ExitStatus {
+        let pid = self.child.id().to_string();
+        let asked = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
+        assert!(asked.success(), "the process is gone already");
+        self.child.wait().expect("it can be waited for")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
