@@ -62,7 +62,8 @@ impl Fleet {
                 });
             }
             let place = Name::from(format!("{}/{}", worker.tier, worker.name));
-            let connect = options.connect.clone().expecting(&worker.server_name);
+            let mut connect = options.connect.clone().expecting(&worker.server_name);
+            connect.jitter_seed.get_or_insert(rim.seed.wrapping_add(workers.len() as u64));
             let (transport, identity) = (rim.transport.clone(), rim.identity.clone());
             let who = Who {
                 place: place.clone(),
