@@ -98,7 +98,13 @@ impl Report {
         let key = format!("{table}.interval_min_ms");
         Invalid::unless(&mut found, ordered, &key, "is not from 1 to interval_max_ms", "100 suits most");
         let key = format!("{table}.watchers_max");
-        Invalid::unless(&mut found, self.watchers_max > 0, &key, "is zero, so no router could watch", "64 suits most");
+        Invalid::unless(
+            &mut found,
+            self.watchers_max > 0,
+            &key,
+            "is zero, so no router could watch",
+            "64 suits most",
+        );
         found
     }
 }

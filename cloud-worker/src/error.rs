@@ -36,7 +36,9 @@ pub enum Error {
         here: String,
     },
     /// A stream was to be continued that another model began.
-    #[error("resume.model_hash is `{asked}`; this worker's model has `{here}`, whose tokens are not the same")]
+    #[error(
+        "resume.model_hash is `{asked}`; this worker's model has `{here}`, whose tokens are not the same"
+    )]
     OtherTokens {
         /// The hash in the request.
         asked: String,
@@ -88,7 +90,9 @@ impl From<Error> for Status {
 /// Retryable elsewhere: a full line, a draining or stopped engine. Not retryable: what the request itself got wrong.
 fn of_engine(error: &inference::Error, text: String) -> Status {
     match error {
-        inference::Error::BadRequest { .. } | inference::Error::OverLong { .. } => Status::invalid_argument(text),
+        inference::Error::BadRequest { .. } | inference::Error::OverLong { .. } => {
+            Status::invalid_argument(text)
+        }
         inference::Error::QueueFull { .. } => refusal(text, PUSHBACK_MS),
         inference::Error::Draining | inference::Error::Stopped => Status::unavailable(text),
         _ => Status::internal(text),

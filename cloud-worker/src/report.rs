@@ -30,7 +30,11 @@ impl Reports {
         Self { options, handle, running_max, watchers }
     }
 
-    fn stream(self, interval_ms: u32, watcher: OwnedSemaphorePermit) -> impl Stream<Item = Result<Report, Status>> {
+    fn stream(
+        self,
+        interval_ms: u32,
+        watcher: OwnedSemaphorePermit,
+    ) -> impl Stream<Item = Result<Report, Status>> {
         async_stream::stream! {
             let _watcher = watcher;
             let mut ticks = interval(Duration::from_millis(u64::from(interval_ms)));

@@ -27,7 +27,10 @@ pub(crate) async fn build(options: &Options, handle: &Handle) -> Result<Stack, E
         .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
-    let routes = Routes::new(generation).add_service(FleetServer::new(reports)).add_service(healthy).add_service(reflection);
+    let routes = Routes::new(generation)
+        .add_service(FleetServer::new(reports))
+        .add_service(healthy)
+        .add_service(reflection);
     Ok(ServiceBuilder::new()
         // First, so that a refused call is in the trace as well.
         .layer(TraceLayer)

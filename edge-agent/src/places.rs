@@ -245,9 +245,13 @@ impl Places {
 
 impl Attempt {
     fn span(&self) -> Span {
+        let kind = match self.place.kind {
+            Kind::Command | Kind::Device => "internal",
+            Kind::Home | Kind::Cloud => "client",
+        };
         tracing::info_span!(
             "attempt",
-            otel.kind = "client",
+            otel.kind = kind,
             causeway.place = self.place.place.as_str(),
             causeway.attempt = self.number,
             error.type = field::Empty,

@@ -1,5 +1,11 @@
 //! The committed Rust is what the `.proto` files say; `CAUSEWAY_REGENERATE=1 cargo test -p causeway-proto` writes it anew.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has nothing better to do than to fail"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -28,7 +34,10 @@ fn committed() -> PathBuf {
 }
 
 #[test]
-#[allow(clippy::disallowed_methods, reason = "a switch for the person who changes the contract, not configuration")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a switch for the person who changes the contract, not configuration"
+)]
 fn committed_code_is_what_the_contract_says() {
     let fresh = tempfile::tempdir().expect("a folder");
     generate(fresh.path());
@@ -50,8 +59,9 @@ fn every_message_field_and_value_is_explained() {
         let text = fs::read_to_string(root.join(file)).expect("readable");
         let lines: Vec<&str> = text.lines().map(str::trim).collect();
         for (before, line) in lines.iter().zip(&lines[1..]) {
-            let declares = ["message ", "service ", "enum ", "rpc "].iter().any(|word| line.starts_with(word))
-                || (line.contains(" = ") && line.ends_with(';') && !line.starts_with("syntax"));
+            let declares =
+                ["message ", "service ", "enum ", "rpc "].iter().any(|word| line.starts_with(word))
+                    || (line.contains(" = ") && line.ends_with(';') && !line.starts_with("syntax"));
             assert!(!declares || before.starts_with("//"), "{file}: no comment above `{line}`");
         }
     }

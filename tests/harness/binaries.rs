@@ -17,7 +17,6 @@ pub fn binary(name: &str) -> PathBuf {
     FOLDER.get_or_init(build).join(name)
 }
 
-#[allow(clippy::panic, clippy::expect_used, reason = "a test run without binaries has nothing to say")]
 fn build() -> PathBuf {
     let cargo = option_env!("CARGO").unwrap_or("cargo");
     let mut command = Command::new(cargo);

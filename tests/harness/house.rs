@@ -43,7 +43,11 @@ pub fn text_request(text: &str, only_place: &str, max_tokens: u32) -> GenerateRe
     let part = ContentPart { part: Some(content_part::Part::Text(text.to_owned())) };
     GenerateRequest {
         turns: vec![Turn { role: Role::User.into(), parts: vec![part] }],
-        sampling: Some(Sampling { max_tokens: Some(max_tokens), temperature: Some(0.0), ..Sampling::default() }),
+        sampling: Some(Sampling {
+            max_tokens: Some(max_tokens),
+            temperature: Some(0.0),
+            ..Sampling::default()
+        }),
         only_place: only_place.to_owned(),
         ..GenerateRequest::default()
     }
@@ -57,12 +61,15 @@ struct Writer<'a> {
 
 // === impl House ===
 
-#[allow(clippy::expect_used, reason = "a test without its processes has nothing to say")]
 impl House {
     /// Starts the three and waits until the agent has heard of the worker's tier.
     pub async fn start(options: HouseOptions) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let writer = Writer { folder: folder.path(), authority: Authority::ephemeral().expect("a CA"), options: &options };
+        let writer = Writer {
+            folder: folder.path(),
+            authority: Authority::ephemeral().expect("a CA"),
+            options: &options,
+        };
         let deploy = root().join("deploy");
         let path = |tail: &str| deploy.join(tail).display().to_string();
 
@@ -90,14 +97,17 @@ impl House {
         let dial = |address: Address, identity, name: &str| {
             Channel::new(address, Arc::new(Os), identity, ConnectOptions::default().expecting(name))
         };
-        let me: Identity = writer.authority.issue("test").expect("a certificate").identity().expect("an identity");
+        let me: Identity =
+            writer.authority.issue("test").expect("a certificate").identity().expect("an identity");
         let house = Self {
             agent: dial(agent_address, None, "agent.causeway"),
             worker: dial(worker_address, Some(me), "worker.causeway"),
             processes: [worker, router, agent],
             _folder: folder,
         };
-        tokio::time::timeout(Duration::from_secs(30), house.ready()).await.expect("the three find each other");
+        tokio::time::timeout(Duration::from_secs(30), house.ready())
+            .await
+            .expect("the three find each other");
         house
     }
 
@@ -107,7 +117,8 @@ impl House {
         loop {
             // Nothing tells a caller that the agent has heard of a tier, so it is asked.
             ticks.tick().await;
-            let places = client.describe(DescribeRequest {}).await.expect("the agent answers").into_inner().places;
+            let places =
+                client.describe(DescribeRequest {}).await.expect("the agent answers").into_inner().places;
             if places.iter().any(|place| place.tier == "cloud-fast") {
                 return;
             }
@@ -117,7 +128,6 @@ impl House {
 
 // === impl Writer ===
 
-#[allow(clippy::expect_used, reason = "a test without its processes has nothing to say")]
 impl Writer<'_> {
     fn start(&self, binary: &str, spiffe_path: &str, listen: &str, tables: &str) -> (Process, Address) {
         let config = self.write(binary, spiffe_path, listen, tables);
@@ -131,9 +141,11 @@ impl Writer<'_> {
     fn write(&self, binary: &str, spiffe_path: &str, listen: &str, tables: &str) -> PathBuf {
         let folder = self.folder.join(binary);
         fs::create_dir_all(&folder).expect("a folder");
-        let files = self.authority.issue(spiffe_path).expect("a certificate").write(&folder).expect("written");
+        let files =
+            self.authority.issue(spiffe_path).expect("a certificate").write(&folder).expect("written");
         let show = |path: &Option<PathBuf>| path.clone().unwrap_or_default().display().to_string();
-        let (certificate, key, authority) = (show(&files.certificate), show(&files.key), show(&files.authority));
+        let (certificate, key, authority) =
+            (show(&files.certificate), show(&files.key), show(&files.authority));
         let mut text = format!(
             "[listen]\naddress = \"{listen}\"\n[tls]\ncertificate = \"{certificate}\"\nkey = \"{key}\"\nauthority = \"{authority}\"\n{tables}"
         );

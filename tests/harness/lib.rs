@@ -1,5 +1,11 @@
 //! Starts real processes of the three services, built once, and speaks to them as a device would.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has nothing better to do than to fail"
+)]
+
 mod binaries;
 mod process;
 mod house;

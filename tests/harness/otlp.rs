@@ -4,8 +4,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use mesh::serve::{ServeOptions, Server};
 use mesh::transport::{Address, Os, Transport as _};
-use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
+    TraceService, TraceServiceServer,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use tokio::sync::Notify;
 use tonic::service::Routes;
@@ -33,7 +37,6 @@ struct Receiver(Arc<Kept>);
 
 // === impl Collector ===
 
-#[allow(clippy::expect_used, reason = "a test without its receiver has nothing to say")]
 impl Collector {
     /// Starts a receiver that ends with the runtime.
     pub async fn start() -> Self {
@@ -68,7 +71,8 @@ impl TraceService for Receiver {
         &self,
         request: Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
-        let scopes = request.into_inner().resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
+        let scopes =
+            request.into_inner().resource_spans.into_iter().flat_map(|resource| resource.scope_spans);
         let mut spans = self.0.spans.lock().unwrap_or_else(PoisonError::into_inner);
         spans.extend(scopes.flat_map(|scope| scope.spans).take(SPANS_MAX));
         drop(spans);

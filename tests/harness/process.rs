@@ -19,7 +19,6 @@ pub struct Process {
 
 // === impl Process ===
 
-#[allow(clippy::panic, clippy::expect_used, reason = "a test without its processes has nothing to say")]
 impl Process {
     /// Starts a binary with a configuration file and nothing of this process's environment that could configure it.
     #[must_use]

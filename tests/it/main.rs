@@ -1,5 +1,11 @@
 //! One binary for every cross-process test, a module per behaviour.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on has nothing better to do than to fail"
+)]
+
 mod tidy;
 mod walk;
 mod trace;

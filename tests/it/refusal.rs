@@ -24,7 +24,12 @@ const CASES: [Case; 11] = [
     ("NaN", |r| sampling(r).temperature = Some(f32::NAN), Code::InvalidArgument, "temperature"),
     ("below zero", |r| sampling(r).temperature = Some(-1.0), Code::InvalidArgument, "temperature"),
     ("top_p of 2", |r| sampling(r).top_p = Some(2.0), Code::InvalidArgument, "top_p"),
-    ("no penalty", |r| sampling(r).repetition_penalty = Some(0.0), Code::InvalidArgument, "repetition_penalty"),
+    (
+        "no penalty",
+        |r| sampling(r).repetition_penalty = Some(0.0),
+        Code::InvalidArgument,
+        "repetition_penalty",
+    ),
     ("an unknown model", |r| r.model = "gpt-nothing".to_owned(), Code::NotFound, "gpt-nothing"),
     (
         "an image",
@@ -56,8 +61,13 @@ async fn bad_requests_are_refused_by_field_and_cost_nobody_else() {
             // A worker has one model and nothing to choose from: what it cannot read is the request's fault.
             let refused = status.code() == code || (at_worker && status.code() == Code::InvalidArgument);
             assert!(refused, "{name}: {status:?}");
-            let field = status.message().contains(mark) || (at_worker && status.message().contains("conversation"));
-            assert!(field || status.message().contains("turns"), "{name} names no field: {}", status.message());
+            let field =
+                status.message().contains(mark) || (at_worker && status.message().contains("conversation"));
+            assert!(
+                field || status.message().contains("turns"),
+                "{name} names no field: {}",
+                status.message()
+            );
         }
         let only = if at_worker { "" } else { "device" };
         let fine = client.generate(text_request("Help me save a short text for later.", only, 4)).await;

@@ -84,7 +84,8 @@ fn names_stay_in_their_rooms() {
         let rooms: Vec<PathBuf> = rooms
             .iter()
             .map(|room| {
-                let folder = FOLDERS.iter().find(|(name, _)| name == room).map_or(room.as_str(), |(_, folder)| folder);
+                let folder =
+                    FOLDERS.iter().find(|(name, _)| name == room).map_or(room.as_str(), |(_, folder)| folder);
                 root().join(folder)
             })
             .collect();
@@ -136,7 +137,8 @@ fn nothing_is_called_after_nothing() {
 
 #[test]
 fn no_marks_of_unfinished_work() {
-    let marks = [concat!("FIX", "ME"), concat!("XX", "X"), concat!("todo", "!("), concat!("unbounded_", "channel(")];
+    let marks =
+        [concat!("FIX", "ME"), concat!("XX", "X"), concat!("todo", "!("), concat!("unbounded_", "channel(")];
     for (_, folder) in FOLDERS {
         for file in rust_files(&root().join(folder)) {
             let text = read(&file);

@@ -27,10 +27,15 @@ fn has(span: &Span, key: &str) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_trace_leads_from_the_call_to_the_decode() {
     let collector = Collector::start().await;
-    let house = House::start(HouseOptions { otlp_endpoint: Some(collector.endpoint.clone()), ..HouseOptions::default() }).await;
+    let house = House::start(HouseOptions {
+        otlp_endpoint: Some(collector.endpoint.clone()),
+        ..HouseOptions::default()
+    })
+    .await;
     let marker = "zanzibar quokka";
     let request = text_request(&format!("Help me save a short text about {marker}."), "cloud-fast", 8);
-    let mut stream = GenerationClient::new(house.agent.clone()).generate(request).await.expect("begins").into_inner();
+    let mut stream =
+        GenerationClient::new(house.agent.clone()).generate(request).await.expect("begins").into_inner();
     while stream.message().await.expect("goes on").is_some() {}
 
     let complete = |spans: &[Span]| {
@@ -39,7 +44,8 @@ async fn one_trace_leads_from_the_call_to_the_decode() {
         let of_trace = spans.iter().filter(|span| span.trace_id == decode.trace_id);
         of_trace.filter(|span| span.name == generate).count() == 3
     };
-    let spans = timeout(Duration::from_secs(60), collector.wait_for(complete)).await.expect("the spans arrive");
+    let spans =
+        timeout(Duration::from_secs(60), collector.wait_for(complete)).await.expect("the spans arrive");
 
     let decode = spans.iter().find(|span| span.name == "decode").expect("seen");
     let trace: Vec<Span> = spans.iter().filter(|span| span.trace_id == decode.trace_id).cloned().collect();

@@ -41,7 +41,9 @@ async fn a_question_walks_to_the_place_that_should_answer_and_back() {
         ("device", "device", vec![("edge-agent", "device")]),
         ("cloud-fast", "cloud-fast/test", vec![("edge-agent", "cloud-fast"), ("router", "cloud-fast/test")]),
     ] {
-        let said = events(&house, text_request("Help me save a short text for later. What kind of app?", only, 24)).await;
+        let said =
+            events(&house, text_request("Help me save a short text for later. What kind of app?", only, 24))
+                .await;
         let Some(Event::Started(started)) = said.first() else { panic!("{said:?}") };
         assert_eq!((started.place.as_str(), started.attempt), (expected, 1));
         assert_eq!(hops(&started.decisions), decisions);

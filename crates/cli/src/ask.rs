@@ -6,7 +6,8 @@ use mesh::connect::Channel;
 use proto::v1::generate_event::Event;
 use proto::v1::generation_client::GenerationClient;
 use proto::v1::{
-    Action, ContentPart, Decision, GenerateRequest, Priority, Privacy, Role, Sampling, Turn, Usage, content_part,
+    Action, ContentPart, Decision, GenerateRequest, Priority, Privacy, Role, Sampling, Turn, Usage,
+    content_part,
 };
 
 /// A question with how it may be answered.

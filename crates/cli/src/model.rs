@@ -41,7 +41,11 @@ pub(crate) fn data(data: &args::Data, out: &mut impl Write) -> Result<ExitCode> 
 }
 
 /// `causeway model outcomes`
-pub(crate) async fn outcomes(deploy: &Deploy, options: &args::Outcomes, out: &mut impl Write) -> Result<ExitCode> {
+pub(crate) async fn outcomes(
+    deploy: &Deploy,
+    options: &args::Outcomes,
+    out: &mut impl Write,
+) -> Result<ExitCode> {
     let items: Vec<Item> = skills::items(Split::Calibration, options.seed).take(options.items).collect();
     let file = File::create(&options.out).with_context(|| options.out.display().to_string())?;
     let mut file = BufWriter::new(file);

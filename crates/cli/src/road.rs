@@ -72,7 +72,9 @@ impl Road {
         let mut tasks = JoinSet::new();
 
         let mut workers = Vec::new();
-        for (name, tier, step) in [("fast", "cloud-fast", Duration::ZERO), ("economy", "cloud-economy", ECONOMY_STEP)] {
+        for (name, tier, step) in
+            [("fast", "cloud-fast", Duration::ZERO), ("economy", "cloud-economy", ECONOMY_STEP)]
+        {
             let worker = start.worker(name, step).await?;
             workers.push((name, tier, worker.address().clone()));
             tasks.spawn(until(&ending, |told| async { Ok(worker.run(told).await?) }));
@@ -93,14 +95,17 @@ impl Road {
             parts: tasks,
             _folder: folder,
         };
-        tokio::time::timeout(READY_DEADLINE, road.ready()).await.context("the parts did not find each other")??;
+        tokio::time::timeout(READY_DEADLINE, road.ready())
+            .await
+            .context("the parts did not find each other")??;
         Ok(road)
     }
 
     /// Who listens where.
     #[must_use]
     pub fn describe(&self) -> String {
-        let mut text = format!("edge agent  unix:{}\nrouter      {} (mTLS)", self.socket.display(), self.router);
+        let mut text =
+            format!("edge agent  unix:{}\nrouter      {} (mTLS)", self.socket.display(), self.router);
         for (tier, address) in &self.workers {
             text.push_str(&format!("\nworker      {address} (mTLS, tier {tier})"));
         }
@@ -161,7 +166,9 @@ impl Start<'_> {
             engine: inference::Options { model, step_interval_min, ..inference::Options::default() },
             ..cloud_worker::Options::default()
         };
-        Worker::bind(options, self.rim(&format!("worker/{name}"))?).await.with_context(|| format!("worker {name}"))
+        Worker::bind(options, self.rim(&format!("worker/{name}"))?)
+            .await
+            .with_context(|| format!("worker {name}"))
     }
 
     async fn router(&self, workers: &[(&str, &str, Address)]) -> Result<Router> {
@@ -186,7 +193,8 @@ impl Start<'_> {
             ..edge_agent::Options::default()
         };
         options.home.file = Some(self.deploy.home());
-        options.model.path = Some(self.parts.edge_model.clone().unwrap_or_else(|| self.deploy.device_model()));
+        options.model.path =
+            Some(self.parts.edge_model.clone().unwrap_or_else(|| self.deploy.device_model()));
         options.upstream.address = Some(router);
         options.policy.file = self.policy();
         Agent::bind(options, self.rim("agent/demo")?).await.context("edge agent")

@@ -26,6 +26,7 @@ fn candidates(count: usize) -> Vec<Candidate> {
         .collect()
 }
 
+#[expect(clippy::expect_used, reason = "the shipped policy parses, as a test of the crate shows")]
 fn decisions(criterion: &mut Criterion) {
     let rules = Rules::parse("demo.toml", POLICY).expect("the shipped policy is whole");
     let facts = Facts {

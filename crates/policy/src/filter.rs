@@ -46,13 +46,17 @@ fn privacy(case: &Case<'_>, candidate: &Candidate) -> Option<Reason> {
 /// The device and the home are where the data is; only what stands elsewhere must say where.
 fn residency(case: &Case<'_>, candidate: &Candidate, tier: Option<&Tier>) -> Option<Reason> {
     let required = case.facts.residency.as_ref().filter(|_| candidate.kind == Kind::Cloud)?;
-    let only_region = |tier: &Tier| match tier.regions.as_slice() {
-        [region] => Some(region.clone()),
+    let region = candidate.region.as_ref().or_else(|| tier.and_then(only_region));
+    let stays = region == Some(required);
+    (!stays).then(|| Reason::Residency { required: required.clone(), region: region.cloned() })
+}
+
+/// The region of a tier that has just one.
+fn only_region(tier: &Tier) -> Option<&Name> {
+    match tier.regions.as_slice() {
+        [region] => Some(region),
         _ => None,
-    };
-    let region = candidate.region.clone().or_else(|| tier.and_then(only_region));
-    let stays = region.as_ref() == Some(required);
-    (!stays).then(|| Reason::Residency { required: required.clone(), region })
+    }
 }
 
 fn allowed(case: &Case<'_>, candidate: &Candidate) -> Option<Reason> {

@@ -10,12 +10,16 @@ const SHARED: u8 = 1;
 /// Slots of the index: a power of two, several times the number of words.
 const SLOT_COUNT: usize = 1 << 12;
 
+/// Shortest word whose end is looked at.
+const SUFFIXED_BYTES_MIN: usize = 6;
+
 /// The lists, ready to be looked up.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Lexicon {
     /// Index into `entries` plus one, at the hash of the word or the next free slot.
     slots: Vec<u16>,
     entries: Vec<Entry>,
+    suffixes: Vec<(&'static str, usize)>,
     unspaced: Vec<(&'static str, usize)>,
 }
 
@@ -52,7 +56,12 @@ pub(crate) enum Subject {
 impl Lexicon {
     /// The lists of this crate.
     pub(crate) fn shipped() -> Self {
-        let mut lexicon = Self { slots: vec![0; SLOT_COUNT], entries: Vec::new(), unspaced: Vec::new() };
+        let mut lexicon = Self {
+            slots: vec![0; SLOT_COUNT],
+            entries: Vec::new(),
+            suffixes: Vec::new(),
+            unspaced: Vec::new(),
+        };
         lexicon.add_languages(include_str!("../data/languages.txt"));
         lexicon.add_topics(include_str!("../data/topics.txt"));
         lexicon
@@ -71,6 +80,14 @@ impl Lexicon {
         tells.iter().filter(move |tell| {
             tell.phrase.split(' ').enumerate().all(|(offset, part)| words.get(start + offset) == part)
         })
+    }
+
+    /// The index in [`Topic::GRAVEST_FIRST`] of the subject that the end of this word tells of.
+    pub(crate) fn suffix_of(&self, word: &str) -> Option<usize> {
+        if word.len() < SUFFIXED_BYTES_MIN {
+            return None;
+        }
+        self.suffixes.iter().find(|(suffix, _)| word.ends_with(suffix)).map(|(_, rank)| *rank)
     }
 
     /// Signs of scripts without spaces, each with its index in [`Topic::GRAVEST_FIRST`].
@@ -99,6 +116,10 @@ impl Lexicon {
             let rank = Topic::GRAVEST_FIRST.iter().position(|topic| topic.name() == name);
             for phrase in list.split('|').map(str::trim) {
                 let subject = match (rank, strength) {
+                    (Some(rank), "suffix") => {
+                        self.suffixes.push((phrase, rank));
+                        continue;
+                    }
                     (Some(rank), "unspaced") => {
                         self.unspaced.push((phrase, rank));
                         continue;
@@ -155,7 +176,7 @@ mod tests {
         let tells = lexicon.entries.iter().flat_map(|entry| &entry.tells);
         let count = |subject: Subject| tells.clone().filter(|tell| tell.subject == subject).count();
         assert!((0..4).all(|rank| count(Subject::Topic(rank)) > 20));
-        assert!(count(Subject::Secret) > 5 && lexicon.unspaced.len() > 20);
+        assert!(count(Subject::Secret) > 5 && lexicon.unspaced.len() > 20 && lexicon.suffixes.len() > 20);
         let mut phrases: Vec<_> = tells.clone().map(|tell| tell.phrase).collect();
         phrases.sort_unstable();
         assert!(phrases.windows(2).all(|pair| pair[0] != pair[1]), "no phrase stands twice");

@@ -20,6 +20,8 @@ pub struct Sensitivity {
 }
 
 const CARD_DIGITS: std::ops::RangeInclusive<usize> = 13..=19;
+/// The same where a word says that a card is meant: some old ones are shorter.
+const CARD_DIGITS_SAID: std::ops::RangeInclusive<usize> = 12..=19;
 const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
 const IBAN_CHARS: std::ops::RangeInclusive<usize> = 15..=34;
 
@@ -31,7 +33,13 @@ const PHONE_WORDS: &[&str] = &[
     "mobile",
     "cell",
     "call",
+    "calling",
     "dial",
+    "ring",
+    "sms",
+    "fax",
+    "answering",
+    "messages",
     "whatsapp",
     "teléfono",
     "móvil",
@@ -48,6 +56,9 @@ const PHONE_WORDS: &[&str] = &[
     "电话",
     "手机",
 ];
+
+/// Words after which a number with a right Luhn digit is taken for a card's, whoever issued it.
+const CARD_WORDS: &[&str] = &["card", "credit", "debit", "tarjeta", "carte", "karte", "kreditkarte", "कार्ड"];
 
 // === impl Sensitivity ===
 
@@ -71,7 +82,9 @@ pub(crate) fn find(text: &str, secrets: u16) -> Sensitivity {
                 at += 1;
             }
             b'0'..=b'9' | b'+' | b'(' if starts_word => at = number(text, at, &mut found),
-            b'A'..=b'Z' if starts_word => at = iban(bytes, at, &mut found),
+            b'A'..=b'Z' | b'a'..=b'z' if starts_word && begins_iban(&bytes[at..]) => {
+                at = iban(bytes, at, &mut found);
+            }
             _ => at += 1,
         }
     }
@@ -102,7 +115,7 @@ fn number(text: &str, start: usize, found: &mut Sensitivity) -> usize {
     if !ends_word {
         return run.end.max(start + 1);
     }
-    if run.is_card() {
+    if run.is_card(&text[..start]) {
         found.cards = found.cards.saturating_add(1);
     } else if run.is_phone(&text[..start]) {
         found.phones = found.phones.saturating_add(1);
@@ -164,9 +177,12 @@ impl Run {
         }
     }
 
-    fn is_card(&self) -> bool {
-        let issuer = matches!(self.digits[0], 2..=6);
-        !self.plus && issuer && CARD_DIGITS.contains(&self.count) && luhn(&self.digits[..self.count])
+    fn is_card(&self, before: &str) -> bool {
+        if self.plus || !CARD_DIGITS_SAID.contains(&self.count) || !luhn(&self.digits[..self.count]) {
+            return false;
+        }
+        let issuer = matches!(self.digits[0], 2..=6) && CARD_DIGITS.contains(&self.count);
+        issuer || announced(before, CARD_WORDS)
     }
 
     fn is_phone(&self, before: &str) -> bool {
@@ -175,19 +191,19 @@ impl Run {
         }
         let groups = &self.groups[..self.group_count.min(self.groups.len())];
         let american = matches!(groups, [3, 3, 4] | [1, 3, 3, 4]);
-        self.plus || american || announced(before)
+        self.plus || american || announced(before, PHONE_WORDS)
     }
 }
 
-/// Whether a word for a telephone is among the last four before the number.
-fn announced(before: &str) -> bool {
+/// Whether one of these words is among the last four before the number.
+fn announced(before: &str, by: &[&str]) -> bool {
     let mut from = before.len().saturating_sub(96);
     while !before.is_char_boundary(from) {
         from += 1;
     }
     let near = before[from..].to_lowercase();
     let mut last = near.rsplit(|one: char| !is_word(one)).filter(|word| !word.is_empty()).take(4);
-    last.any(|word| PHONE_WORDS.contains(&word))
+    last.any(|word| by.contains(&word))
 }
 
 /// Luhn's check: every second digit from the right doubled, digits summed, a multiple of ten.
@@ -205,37 +221,37 @@ fn luhn(digits: &[u8]) -> bool {
     sum.is_multiple_of(10)
 }
 
-/// Two letters, two digits, then letters and digits, with single spaces allowed; ISO 13616's remainder is 1.
+/// Two letters and two digits: few words begin so, and only those are looked at closely.
+fn begins_iban(bytes: &[u8]) -> bool {
+    matches!(bytes, [a, b, c, d, ..] if a.is_ascii_alphabetic() && b.is_ascii_alphabetic()
+        && c.is_ascii_digit() && d.is_ascii_digit())
+}
+
+/// Two letters, two digits, then letters and digits, alone or in groups of four; ISO 13616's remainder is 1.
 fn iban(bytes: &[u8], start: usize, found: &mut Sensitivity) -> usize {
     let mut characters = [0_u8; 34];
-    let (mut count, mut at) = (0, start);
+    let (mut count, mut in_group, mut at) = (0, 0, start);
     let mut best = None;
     while let Some(byte) = bytes.get(at) {
-        match byte {
-            b'A'..=b'Z' | b'0'..=b'9' if count < characters.len() && fits(count, *byte) => {
-                characters[count] = *byte;
+        match byte.to_ascii_uppercase() {
+            upper @ (b'A'..=b'Z' | b'0'..=b'9') if count < characters.len() => {
+                characters[count] = upper;
                 count += 1;
+                in_group += 1;
                 let next = bytes.get(at + 1);
                 let ends = !next.is_some_and(u8::is_ascii_alphanumeric);
                 if ends && IBAN_CHARS.contains(&count) && remainder(&characters[..count]) == 1 {
                     best = Some(at + 1);
                 }
             }
-            b' ' if count >= 4 && bytes[at - 1] != b' ' => {}
+            // Printed, it stands in groups of four.
+            b' ' if in_group == 4 => in_group = 0,
             _ => break,
         }
         at += 1;
     }
     found.ibans = found.ibans.saturating_add(u16::from(best.is_some()));
     best.unwrap_or(start + 1)
-}
-
-fn fits(place: usize, byte: u8) -> bool {
-    match place {
-        0 | 1 => byte.is_ascii_uppercase(),
-        2 | 3 => byte.is_ascii_digit(),
-        _ => true,
-    }
 }
 
 /// The remainder by 97 of the number that the account makes with its first four characters at the end and letters as

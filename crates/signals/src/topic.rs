@@ -57,6 +57,9 @@ pub(crate) fn of(text: &str, words: &Words, lexicon: &Lexicon) -> Told {
             Subject::Secret => secrets = secrets.saturating_add(1),
         }
     }
+    for rank in words.iter().filter_map(|word| lexicon.suffix_of(word)) {
+        found[rank].strong = true;
+    }
     let (head, tail) = ends_of(text, HEAD_BYTES_MAX, TAIL_BYTES_MAX);
     if [head, tail].iter().any(|part| part.contains(is_han)) {
         for (sign, rank) in lexicon.unspaced() {

@@ -84,7 +84,7 @@ pub(crate) struct Label {
 pub fn fit(outcomes: &[Outcome], seed: u64) -> Result<Trained, Error> {
     let (samples, labels) = prepare(outcomes, seed)?;
     let predictions = out_of_fold(&samples, &labels, seed);
-    let calibration = calibrate::of(labels.iter(), &predictions);
+    let calibration = calibrate::of(&labels, &predictions, |_| true);
     let model = learn::learn(&samples, &labels, seed).calibrated(&calibration).quantised();
     let calibrated = calibrate::crosswise(&samples, &labels, &predictions);
     let report = Report {

@@ -92,12 +92,13 @@ impl Numerals {
                 _ => end,
             };
             // `an hour and a half`
-            if next > end && unit > 0 {
-                if let Some(half_end) = self.a_half(words, next) {
-                    seconds += f64::from(unit) / 2.0;
-                    (end, unit) = (half_end, 0);
-                    continue;
-                }
+            if next > end
+                && unit > 0
+                && let Some(half_end) = self.a_half(words, next)
+            {
+                seconds += f64::from(unit) / 2.0;
+                (end, unit) = (half_end, 0);
+                continue;
             }
             match self.part(words, next) {
                 Some((part_end, part, part_unit)) if part_unit < unit => {

@@ -66,7 +66,7 @@ impl Cutter {
             '\'' | '’' if letter(before) && letter(after) => self.word.push('\''),
             // `30-second` is two words; `-5` and `5-10` are not numbers that a device can be set to.
             '-' | '‑' if letter(before) && letter(after) && !(digit(before) && digit(after)) => {
-                self.end_word()
+                self.end_word();
             }
             '%' => self.own_word("%"),
             '°' => self.own_word("°"),

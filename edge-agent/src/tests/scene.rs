@@ -74,10 +74,13 @@ pub(super) enum Script {
 pub(super) struct Upstream {
     script: Script,
     /// The requests that came, with the time that each was given.
-    pub(super) seen: Arc<Mutex<Vec<(v1::GenerateRequest, Option<String>)>>>,
+    pub(super) seen: Arc<Mutex<Vec<Seen>>>,
     /// Filled when a stream that hangs is dropped.
     pub(super) dropped: Arc<tokio::sync::Notify>,
 }
+
+/// A request, and the `grpc-timeout` beside it.
+type Seen = (v1::GenerateRequest, Option<String>);
 
 /// The agent, and what stands around it. Everything ends with it.
 pub(super) struct Scene {

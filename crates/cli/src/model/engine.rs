@@ -26,7 +26,8 @@ pub(super) async fn answer_all(path: &Path, items: &[Item]) -> Result<Vec<Marked
     let options = Options { model: path.to_owned(), sequences_max: CONCURRENT, ..Options::default() };
     let (service, handle) = tokio::task::spawn_blocking(move || options.build()).await??;
     let engine = thread::Builder::new().name("engine".to_owned()).spawn(move || service.run())?;
-    let answers = stream::iter(items).map(|item| answer(&handle, item)).buffered(CONCURRENT).try_collect().await;
+    let answers =
+        stream::iter(items).map(|item| answer(&handle, item)).buffered(CONCURRENT).try_collect().await;
     handle.stop();
     let ended = tokio::task::spawn_blocking(move || engine.join()).await?;
     ended.map_err(|_| anyhow!("the engine died"))?;

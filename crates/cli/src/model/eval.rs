@@ -34,8 +34,9 @@ struct Report {
 /// Accuracy with BF16 weights less accuracy with 4-bit weights, as fractions.
 #[derive(Debug, Serialize)]
 struct Losses {
-    device: Difference,
-    cloud: Difference,
+    /// Absent where the BF16 weights are not at hand: those of the device are written by training, not shipped.
+    device: Option<Difference>,
+    cloud: Option<Difference>,
 }
 
 /// Runs it and prints one table.
@@ -79,17 +80,21 @@ async fn put(road: &Road, items: &[Item], only_place: &str) -> Result<Vec<measur
             ..Question::default()
         };
         let answer = ask(&road.agent, &question, |_| {}).await;
-        let answer = answer.map_err(|status| anyhow!("item {}: {}: {}", item.id, status.code(), status.message()))?;
+        let answer =
+            answer.map_err(|status| anyhow!("item {}: {}: {}", item.id, status.code(), status.message()))?;
         let right = skills::is_right(item.skill, &item.answer, &answer.text);
         results.push(measure::Result::new(item.skill, right, &answer));
     }
     Ok(results)
 }
 
-async fn loss(bf16: &Path, items: &[Item], four_bit: &[measure::Result]) -> Result<Difference> {
+async fn loss(bf16: &Path, items: &[Item], four_bit: &[measure::Result]) -> Result<Option<Difference>> {
+    if !bf16.join("model.safetensors").is_file() {
+        return Ok(None);
+    }
     let full: Vec<bool> = engine::answer_all(bf16, items).await?.iter().map(|marked| marked.right).collect();
     let quantised: Vec<bool> = four_bit.iter().map(|result| result.right).collect();
-    Ok(paired(&full, &quantised, 1))
+    Ok(Some(paired(&full, &quantised, 1)))
 }
 
 fn print(report: &Report, out: &mut impl Write) -> Result<()> {
@@ -101,7 +106,8 @@ fn print(report: &Report, out: &mut impl Write) -> Result<()> {
         writeln!(out, "{name:<24} {device:>12} {cloud:>12} {routed:>12}")
     };
     for skill in Skill::ALL {
-        let share = |summary: &Summary| percent(summary.skills.get(skill.name()).copied().unwrap_or_default());
+        let share =
+            |summary: &Summary| percent(summary.skills.get(skill.name()).copied().unwrap_or_default());
         row(skill.name(), &share)?;
     }
     row("exact match, all", &|summary| percent(summary.exact_match))?;
@@ -114,9 +120,16 @@ fn print(report: &Report, out: &mut impl Write) -> Result<()> {
     writeln!(out, "\nrouted accuracy is {} of the cloud's", percent(report.routed_over_cloud))?;
     if let Some(losses) = &report.quantisation_loss {
         for (name, loss) in [("device", losses.device), ("cloud", losses.cloud)] {
+            let Some(loss) = loss else {
+                writeln!(out, "{name}: no BF16 weights here to compare with; deploy/models/train writes them")?;
+                continue;
+            };
             let points = |fraction: f64| format!("{:+.2}", fraction * 100.0);
             let (mean, low, high) = (points(loss.mean), points(loss.low), points(loss.high));
-            writeln!(out, "{name}: 4-bit weights lose {mean} points against BF16 (95 % interval {low} to {high})")?;
+            writeln!(
+                out,
+                "{name}: 4-bit weights lose {mean} points against BF16 (95 % interval {low} to {high})"
+            )?;
         }
     }
     Ok(())

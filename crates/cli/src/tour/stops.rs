@@ -69,9 +69,11 @@ const ITEMS_MAX: usize = 20_000;
 /// The file cannot be read, or a stop of it means nothing.
 pub fn stops(file: &Path) -> Result<Vec<Stop>> {
     let text = fs::read_to_string(file).with_context(|| format!("the tour {}", file.display()))?;
-    let tour: File = toml_edit::de::from_str(&text).with_context(|| format!("the tour {}", file.display()))?;
+    let tour: File =
+        toml_edit::de::from_str(&text).with_context(|| format!("the tour {}", file.display()))?;
     let seed = tour.seed;
-    let read = |(at, written): (usize, Written)| written.read(seed).with_context(|| format!("stop {}", at + 1));
+    let read =
+        |(at, written): (usize, Written)| written.read(seed).with_context(|| format!("stop {}", at + 1));
     tour.stop.into_iter().enumerate().map(read).collect()
 }
 
@@ -82,7 +84,8 @@ impl Stop {
     #[must_use]
     pub fn is_right(&self, answer: &Answer) -> bool {
         let place = &answer.place;
-        let placed = self.place.is_empty() || *place == self.place || place.starts_with(&format!("{}/", self.place));
+        let placed =
+            self.place.is_empty() || *place == self.place || place.starts_with(&format!("{}/", self.place));
         placed
             && match &self.expected {
                 Expected::Action { name, entity_id } => {
@@ -108,7 +111,9 @@ impl Stop {
 impl Written {
     fn read(self, seed: u64) -> Result<Stop> {
         let (text, expected) = match (self.say, self.action, self.entity, self.skill, self.nth) {
-            (Some(say), Some(name), Some(entity_id), None, None) => (say, Expected::Action { name, entity_id }),
+            (Some(say), Some(name), Some(entity_id), None, None) => {
+                (say, Expected::Action { name, entity_id })
+            }
             (None, None, None, Some(skill), Some(nth)) => {
                 let item = exercise(skill.parse()?, nth, seed)?;
                 (item.prompt.clone(), Expected::Exercise(item))
@@ -117,12 +122,18 @@ impl Written {
         };
         let priority = if self.background { Priority::Background } else { Priority::Interactive };
         let privacy = if self.local_only { Privacy::LocalOnly } else { Privacy::Normal };
-        Ok(Stop { question: Question { text, priority, privacy, ..Question::default() }, expected, place: self.place })
+        Ok(Stop {
+            question: Question { text, priority, privacy, ..Question::default() },
+            expected,
+            place: self.place,
+        })
     }
 }
 
 fn exercise(skill: Skill, nth: usize, seed: u64) -> Result<Item> {
     let items = skills::items(Split::Test, seed).take(ITEMS_MAX);
     let mut of_skill = items.filter(|item| item.skill == skill);
-    of_skill.nth(nth).with_context(|| format!("there is no {skill} number {nth} among {ITEMS_MAX} test items"))
+    of_skill
+        .nth(nth)
+        .with_context(|| format!("there is no {skill} number {nth} among {ITEMS_MAX} test items"))
 }

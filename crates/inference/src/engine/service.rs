@@ -169,6 +169,11 @@ impl Service {
 
     /// Lets each sequence choose its token; a sequence that fails or ends leaves the others alone.
     fn give_out(&mut self, plan: &[Work], scores: Vec<Vec<f32>>) {
+        // Counted before anyone can have seen the step's end.
+        let tally = &self.shared.tally;
+        tally.steps.fetch_add(1, Ordering::Relaxed);
+        tally.prefill_tokens.fetch_add(tokens(plan, true) as u64, Ordering::Relaxed);
+        tally.output_tokens.fetch_add(scores.len() as u64, Ordering::Relaxed);
         let mut scores = scores.into_iter();
         for work in plan {
             self.scheduler.advance(work);
@@ -201,15 +206,9 @@ impl Service {
     }
 
     fn measure(&mut self, plan: &[Work], took: Duration) {
-        let count = |prefill| plan.iter().filter(|w| w.prefill == prefill).map(|w| w.tokens).sum::<usize>();
-        let shape = StepShape { prefill_tokens: count(true), decode_tokens: count(false) };
+        let shape = StepShape { prefill_tokens: tokens(plan, true), decode_tokens: tokens(plan, false) };
         self.meter.step(shape, took);
         self.batch = plan.len();
-        let tally = &self.shared.tally;
-        tally.steps.fetch_add(1, Ordering::Relaxed);
-        tally.prefill_tokens.fetch_add(shape.prefill_tokens as u64, Ordering::Relaxed);
-        let chosen = plan.iter().filter(|w| w.samples).count() as u64;
-        tally.output_tokens.fetch_add(chosen, Ordering::Relaxed);
     }
 
     fn publish(&self) {
@@ -231,4 +230,9 @@ impl Drop for Service {
     fn drop(&mut self) {
         self.shared.enter(State::Ended);
     }
+}
+
+/// Tokens of a plan that were known at submission, or that were not.
+fn tokens(plan: &[Work], prefill: bool) -> usize {
+    plan.iter().filter(|work| work.prefill == prefill).map(|work| work.tokens).sum()
 }

@@ -135,19 +135,22 @@ impl<T: Plain + Widen> Weight for Floats<T> {
     }
 
     fn products(&self, first: usize, inputs: &Inputs<'_>, out: &mut [f32]) {
-        let columns = inputs.columns;
-        let weights = self.0.as_slice()[first * columns..].chunks_exact(columns);
-        for (weight, out) in weights.zip(out.chunks_exact_mut(inputs.rows)) {
+        let (columns, rows) = (inputs.columns, inputs.rows);
+        let weights = &self.0.as_slice()[first * columns..];
+        if rows == 1 {
+            return one_row(weights, inputs.floats, out);
+        }
+        for (weight, out) in weights.chunks_exact(columns).zip(out.chunks_exact_mut(rows)) {
             let mut quads = inputs.floats.chunks_exact(QUAD * columns);
             let mut outs = out.chunks_exact_mut(QUAD);
             for (quad, out) in (&mut quads).zip(&mut outs) {
-                let rows: [&[f32]; QUAD] =
+                let inputs: [&[f32]; QUAD] =
                     std::array::from_fn(|row| &quad[row * columns..(row + 1) * columns]);
-                out.copy_from_slice(&dots(weight, rows));
+                out.copy_from_slice(&dots([weight], inputs)[0]);
             }
             let rest = quads.remainder().chunks_exact(columns);
             for (row, out) in rest.zip(outs.into_remainder()) {
-                *out = dots(weight, [row])[0];
+                *out = dots([weight], [row])[0][0];
             }
         }
     }
@@ -157,6 +160,21 @@ impl<T: Plain + Widen> Weight for Floats<T> {
         for (out, weight) in out.iter_mut().zip(weights) {
             *out = weight.widen();
         }
+    }
+}
+
+/// The products of weight rows with a single input.
+fn one_row<W: Widen>(weights: &[W], input: &[f32], out: &mut [f32]) {
+    let columns = input.len();
+    let mut quads = weights[..out.len() * columns].chunks_exact(QUAD * columns);
+    let mut outs = out.chunks_exact_mut(QUAD);
+    for (quad, out) in (&mut quads).zip(&mut outs) {
+        let weights: [&[W]; QUAD] = std::array::from_fn(|row| &quad[row * columns..(row + 1) * columns]);
+        out.copy_from_slice(dots(weights, [input]).as_flattened());
+    }
+    let rest = quads.remainder().chunks_exact(columns);
+    for (weight, out) in rest.zip(outs.into_remainder()) {
+        *out = dots([weight], [input])[0][0];
     }
 }
 

@@ -10,6 +10,6 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use floats::{add_scaled, dot};
+pub(crate) use floats::{add_scaled, dot, dots};
 pub(crate) use linear::Linear;
 pub(crate) use rows::{Angles, Rotation, Rows, add, rms_norm, rotate, silu_product, softmax};

@@ -5,7 +5,13 @@ use candle_core::{
     quantized::{GgmlDType, QTensor},
 };
 
-use super::{Linear, Rotation, rms_norm, rotate, softmax};
+use half::bf16;
+
+use super::{
+    Linear, Rotation,
+    floats::{dots, lanes, lanes_plain},
+    rms_norm, rotate, softmax,
+};
 use crate::formats::{Bytes, RawTensor};
 
 fn wave(count: usize, step: f32) -> Vec<f32> {
@@ -88,4 +94,26 @@ fn a_softmax_of_large_scores_sums_to_one() {
     let mut scores = [1e30, 1e30, -1e30];
     softmax(&mut scores);
     assert_eq!(scores, [0.5, 0.5, 0.0]);
+}
+
+#[test]
+fn every_form_agrees_with_the_plain_one_at_every_length() {
+    let wave = |seed: f32| -> Vec<f32> { (0..70).map(|n| (n as f32 * seed).sin()).collect() };
+    let (a, b, x, y) = (wave(0.3), wave(0.7), wave(1.1), wave(1.9));
+    let halves: Vec<bf16> = a.iter().map(|v| bf16::from_f32(*v)).collect();
+    for whole in (0..=64).step_by(16) {
+        let fast = lanes([a.as_slice(), &b], [x.as_slice(), &y], whole);
+        let plain = lanes_plain([a.as_slice(), &b], [x.as_slice(), &y], whole);
+        let near = |l: &f32, r: &f32| (l - r).abs() < 1e-5;
+        let flat = fast.as_flattened().as_flattened().iter().zip(plain.as_flattened().as_flattened());
+        assert!(flat.clone().all(|(l, r)| near(l, r)), "{whole}");
+    }
+    for length in 0..a.len() {
+        let expected: f64 = (0..length).map(|n| f64::from(halves[n].to_f32()) * f64::from(x[n])).sum();
+        let sum = dots([&halves[..length]], [&x[..length]])[0][0];
+        assert!((f64::from(sum) - expected).abs() < 1e-5);
+        let many = dots([&a[..length], &b[..length]], [&x[..length], &y[..length]]);
+        assert_eq!(many[1][0], dots([&b[..length]], [&x[..length]])[0][0], "grouping does not show");
+    }
+    assert_eq!(dots([&a[..20]], [&x[..7]]), dots([&a[..7]], [&x[..20]]), "the shortest decides");
 }

@@ -6,11 +6,14 @@ use rayon::prelude::*;
 use super::{cache::Layer, config::Heads, decoder::Segment};
 use crate::{
     Error,
-    kernels::{Angles, Linear, Rows, add_scaled, dot, rotate, softmax},
+    kernels::{Angles, Linear, Rows, add_scaled, dot, dots, rotate, softmax},
 };
 
 /// Below so many multiplications attention is not worth sharing among threads.
 const PARALLEL_WORK_MIN: usize = 1 << 16;
+
+/// Keys that are multiplied together.
+const QUAD: usize = 4;
 
 /// One layer's attention weights.
 #[derive(Debug)]
@@ -92,8 +95,17 @@ impl Past<'_> {
     fn attend(self, query: &[f32], out: &mut [f32]) {
         let own = self.offset..self.offset + query.len();
         let scale = 1.0 / (query.len() as f32).sqrt();
-        let keys = self.cached.keys.chunks_exact(self.stride).take(self.positions);
-        let mut scores: Vec<f32> = keys.map(|keys| dot(query, &keys[own.clone()]) * scale).collect();
+        let mut scores = vec![0f32; self.positions];
+        let mut quads = scores.chunks_exact_mut(QUAD);
+        let mut keys = self.cached.keys.chunks_exact(self.stride).map(|keys| &keys[own.clone()]);
+        for quad in &mut quads {
+            let keys: [&[f32]; QUAD] = std::array::from_fn(|_| keys.next().unwrap_or_default());
+            quad.copy_from_slice(dots(keys, [query]).as_flattened());
+        }
+        for (score, keys) in quads.into_remainder().iter_mut().zip(keys) {
+            *score = dot(keys, query);
+        }
+        scores.iter_mut().for_each(|score| *score *= scale);
         softmax(&mut scores);
         for (score, values) in scores.iter().zip(self.cached.values.chunks_exact(self.stride)) {
             add_scaled(out, *score, &values[own.clone()]);

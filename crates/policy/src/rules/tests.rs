@@ -54,120 +54,157 @@ fn a_policy_cut_at_any_byte_is_refused_or_whole_and_never_panics() {
     }
 }
 
-#[test]
-fn flaws_say_where_they_are_and_how_to_mend_them() {
-    let mut wrong = Vec::new();
-    let mut check = |text: String, line: usize, column: usize, code: Code, says: &[&str]| {
-        let (is_line, is_column, is_code, message) = flaw(&text);
+/// Counts where flaws are found and what is said of them, and complains of all that differ together.
+#[derive(Default)]
+struct Flaws(Vec<String>);
+
+impl Flaws {
+    fn check(&mut self, text: &str, (line, column): (usize, usize), code: Code, says: &[&str]) {
+        let (is_line, is_column, is_code, message) = flaw(text);
         let said = says.iter().all(|part| message.contains(part));
         if (is_line, is_column, is_code) != (line, column, code) || !said {
-            wrong.push(format!("{message}\n  wanted {line}:{column} {code:?} {says:?}"));
+            self.0.push(format!("{message}\n  wanted {line}:{column} {code:?} {says:?}"));
         }
         assert!(message.starts_with(&format!("p.toml:{is_line}:{is_column}: ")), "{message}");
-    };
-    let policy = |tier: &str, class: &str| format!("{SCHEMA}{tier}{class}");
-    let more = |to: &str, line: &str| format!("{to}{line}\n");
+    }
+}
 
-    check(String::new(), 1, 1, Code::Schema, &["schema = \"causeway.policy/v1\""]);
-    check("schema = \"causeway.policy/v9\"".into(), 1, 10, Code::Schema, &["causeway.policy/v9"]);
-    check(format!("{SCHEMA}[[tier]\n"), 2, 8, Code::Syntax, &["[syntax]"]);
-    check(policy("", CLASS), 1, 1, Code::FieldMissing, &["[[tier]]"]);
-    check(policy(TIER, ""), 1, 1, Code::ClassCatchAllMissing, &["no `when`"]);
-    check(
-        policy(TIER, &more(CLASS, "second_used = 1")),
-        11,
-        1,
+impl Drop for Flaws {
+    fn drop(&mut self) {
+        assert!(self.0.is_empty(), "{}", self.0.join("\n"));
+    }
+}
+
+/// A policy of these parts.
+fn policy(tier: &str, class: &str) -> String {
+    format!("{SCHEMA}{tier}{class}")
+}
+
+/// A part with one more line.
+fn more(to: &str, line: &str) -> String {
+    format!("{to}{line}\n")
+}
+
+#[test]
+fn flaws_of_form_say_where_they_are_and_how_to_mend_them() {
+    let mut flaws = Flaws::default();
+    flaws.check("", (1, 1), Code::Schema, &["schema = \"causeway.policy/v1\""]);
+    flaws.check("schema = \"causeway.policy/v9\"", (1, 10), Code::Schema, &["causeway.policy/v9"]);
+    flaws.check(&format!("{SCHEMA}[[tier]\n"), (2, 8), Code::Syntax, &["[syntax]"]);
+    flaws.check(&policy("", CLASS), (1, 1), Code::FieldMissing, &["[[tier]]"]);
+    flaws.check(&policy(TIER, ""), (1, 1), Code::ClassCatchAllMissing, &["no `when`"]);
+    flaws.check(
+        &policy(TIER, &more(CLASS, "second_used = 1")),
+        (11, 1),
         Code::FieldUnknown,
         &["`second_used`", "did you mean `second_usd`?"],
     );
-    check(policy(TIER, &more(CLASS, "colour = 1")), 11, 1, Code::FieldUnknown, &["known are `name`, `when`"]);
-    check(
-        policy(TIER, &CLASS.replace("second_usd = 0.001\n", "")),
-        7,
-        1,
+    flaws.check(
+        &policy(TIER, &more(CLASS, "colour = 1")),
+        (11, 1),
+        Code::FieldUnknown,
+        &["known are `name`, `when`"],
+    );
+    flaws.check(
+        &policy(TIER, &CLASS.replace("second_usd = 0.001\n", "")),
+        (7, 1),
         Code::FieldMissing,
         &["[[class]] lacks `second_usd`"],
     );
-    check(
-        policy(TIER, &CLASS.replace("0.001", "-0.001")),
-        9,
-        14,
+    flaws.check(
+        &policy(TIER, &CLASS.replace("0.001", "-0.001")),
+        (9, 14),
         Code::ValueOutOfRange,
         &["`second_usd` is -0.001", "from 0 to 1000000"],
     );
-    check(policy(TIER, &CLASS.replace("0.001", "nan")), 9, 14, Code::ValueOutOfRange, &["is NaN"]);
-    check(policy(TIER, &CLASS.replace("0.001", "inf")), 9, 14, Code::ValueOutOfRange, &["is inf"]);
-    check(policy(TIER, &CLASS.replace("0.001", "\"dear\"")), 9, 14, Code::TypeWrong, &["give a number"]);
-    check(
-        policy(&TIER.replace("= \"device\"\nk", "= \" \"\nk"), CLASS),
-        3,
-        8,
+    flaws.check(&policy(TIER, &CLASS.replace("0.001", "nan")), (9, 14), Code::ValueOutOfRange, &["is NaN"]);
+    flaws.check(&policy(TIER, &CLASS.replace("0.001", "inf")), (9, 14), Code::ValueOutOfRange, &["is inf"]);
+    flaws.check(
+        &policy(TIER, &CLASS.replace("0.001", "\"dear\"")),
+        (9, 14),
+        Code::TypeWrong,
+        &["give a number"],
+    );
+    flaws.check(
+        &policy(&TIER.replace("= \"device\"\nk", "= \" \"\nk"), CLASS),
+        (3, 8),
         Code::ValueOutOfRange,
         &["empty"],
     );
-    check(
-        policy(&TIER.replace("kind = \"device\"", "kind = \"devise\""), CLASS),
-        4,
-        8,
+    flaws.check(
+        &policy(&TIER.replace("kind = \"device\"", "kind = \"devise\""), CLASS),
+        (4, 8),
         Code::NameUnknown,
         &["`devise`", "did you mean `device`?"],
     );
-    check(policy(&format!("{TIER}{TIER}"), CLASS), 8, 8, Code::NameTaken, &["a tier `device` already"]);
-    check(
-        policy(TIER, &format!("{CLASS}{}", CLASS.replace("default", "late"))),
-        11,
-        1,
+    flaws.check(
+        &policy(&format!("{TIER}{TIER}"), CLASS),
+        (8, 8),
+        Code::NameTaken,
+        &["a tier `device` already"],
+    );
+}
+
+#[test]
+fn flaws_of_meaning_say_where_they_are_and_how_to_mend_them() {
+    let mut flaws = Flaws::default();
+    flaws.check(
+        &policy(TIER, &format!("{CLASS}{}", CLASS.replace("default", "late"))),
+        (11, 1),
         Code::ClassUnreachable,
         &["`default` before it takes everything"],
     );
-    check(
-        policy(TIER, &more(CLASS, "when = { priority = \"background\" }")),
-        7,
-        1,
+    flaws.check(
+        &policy(TIER, &more(CLASS, "when = { priority = \"background\" }")),
+        (7, 1),
         Code::ClassCatchAllMissing,
         &["end with a [[class]] that has no `when`"],
     );
-    check(
-        policy(TIER, &more(CLASS, "tiers_forbidden = [\"device\", \"devicf\"]")),
-        11,
-        30,
+    flaws.check(
+        &policy(TIER, &more(CLASS, "tiers_forbidden = [\"device\", \"devicf\"]")),
+        (11, 30),
         Code::NameUnknown,
         &["`devicf`, which is no [[tier]]", "did you mean `device`?"],
     );
-    check(
-        policy(TIER, &more(CLASS, "when = { topic_any = [\"medicine\"] }")),
-        11,
-        23,
+    flaws.check(
+        &policy(TIER, &more(CLASS, "when = { topic_any = [\"medicine\"] }")),
+        (11, 23),
         Code::NameUnknown,
         &["did you mean `medical`?"],
     );
-    check(
-        policy(TIER, &more(CLASS, "when = { prompt_tokens_min = -1 }")),
-        11,
-        30,
+    flaws.check(
+        &policy(TIER, &more(CLASS, "when = { prompt_tokens_min = -1 }")),
+        (11, 30),
         Code::ValueOutOfRange,
         &["`prompt_tokens_min` is -1"],
     );
-    check(
-        policy(&more(TIER, "abilities = []"), CLASS),
-        7,
-        13,
+    flaws.check(
+        &policy(&more(TIER, "abilities = []"), CLASS),
+        (7, 13),
         Code::ValueOutOfRange,
         &["from 1 to 8 numbers"],
     );
-    check(policy(&more(TIER, "abilities = [1, \"x\"]"), CLASS), 7, 17, Code::TypeWrong, &["finite numbers"]);
-    check(policy(&more(TIER, "context_tokens_max = 0"), CLASS), 7, 22, Code::ValueOutOfRange, &["from 1"]);
-    check(format!("{SCHEMA}tier = 3\n{CLASS}"), 2, 8, Code::TypeWrong, &["[[tier]]"]);
-    check(
-        policy(&format!("[defaults]\nexpected_seconds_unknown = 0\n{TIER}"), CLASS),
-        3,
-        28,
+    flaws.check(
+        &policy(&more(TIER, "abilities = [1, \"x\"]"), CLASS),
+        (7, 17),
+        Code::TypeWrong,
+        &["finite numbers"],
+    );
+    flaws.check(
+        &policy(&more(TIER, "context_tokens_max = 0"), CLASS),
+        (7, 22),
+        Code::ValueOutOfRange,
+        &["from 1"],
+    );
+    flaws.check(&format!("{SCHEMA}tier = 3\n{CLASS}"), (2, 8), Code::TypeWrong, &["[[tier]]"]);
+    flaws.check(
+        &policy(&format!("[defaults]\nexpected_seconds_unknown = 0\n{TIER}"), CLASS),
+        (3, 28),
         Code::ValueOutOfRange,
         &["from 0.001"],
     );
     // The column counts characters, not bytes.
-    check(policy(TIER, &CLASS.replace("0.001", "\"ä\" x")), 9, 18, Code::Syntax, &[]);
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    flaws.check(&policy(TIER, &CLASS.replace("0.001", "\"ä\" x")), (9, 18), Code::Syntax, &[]);
 }
 
 #[test]

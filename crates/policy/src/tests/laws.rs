@@ -18,7 +18,7 @@ fn any_number() -> BoxedStrategy<f64> {
         .boxed()
 }
 
-fn candidate(number: BoxedStrategy<f64>) -> impl Strategy<Value = Candidate> {
+fn candidate(number: &BoxedStrategy<f64>) -> impl Strategy<Value = Candidate> {
     let latency = [(); 4].map(|()| number.clone());
     let price = [(); 3].map(|()| number.clone());
     let what = (0..3_usize, 0..4_u8, any::<bool>(), prop::option::of(number.clone()));
@@ -51,7 +51,7 @@ fn candidate(number: BoxedStrategy<f64>) -> impl Strategy<Value = Candidate> {
 }
 
 /// Up to a dozen places with different names.
-fn candidates(number: BoxedStrategy<f64>) -> impl Strategy<Value = Vec<Candidate>> {
+fn candidates(number: &BoxedStrategy<f64>) -> impl Strategy<Value = Vec<Candidate>> {
     prop::collection::vec(candidate(number), 1..12).prop_map(|mut candidates| {
         for (index, candidate) in candidates.iter_mut().enumerate() {
             candidate.place = format!("p{index}").into();
@@ -60,9 +60,9 @@ fn candidates(number: BoxedStrategy<f64>) -> impl Strategy<Value = Vec<Candidate
     })
 }
 
-fn facts(number: BoxedStrategy<f64>) -> impl Strategy<Value = Facts> {
+fn facts(number: &BoxedStrategy<f64>) -> impl Strategy<Value = Facts> {
     let sizes = (1..2000_u32, 0.0..200.0_f32, prop::array::uniform2(-3.0..3.0_f32));
-    let bounds = (prop::option::weighted(0.2, number.clone()), prop::option::weighted(0.2, number));
+    let bounds = (prop::option::weighted(0.2, number.clone()), prop::option::weighted(0.2, number.clone()));
     (sizes, bounds, 0..4_u8, prop::collection::vec(0..12_u8, 0..3)).prop_map(
         |((prompt_tokens, p50, requirement), (deadline_seconds, price_max_usd), privacy, failed)| Facts {
             prompt_tokens,
@@ -96,7 +96,7 @@ proptest! {
 
     #[test]
     fn the_winner_was_not_removed_and_no_other_that_remained_is_cheaper(
-        candidates in candidates(any_number()), facts in facts(any_number()), seed: u64,
+        candidates in candidates(&any_number()), facts in facts(&any_number()), seed: u64,
     ) {
         let decision = decide(&worth(0.01, 0.1), &facts, &candidates, seed);
         let remaining: Vec<_> =
@@ -114,7 +114,7 @@ proptest! {
 
     #[test]
     fn a_dominated_candidate_changes_nothing(
-        candidates in candidates(honest()), facts in facts(honest()), seed: u64, at in 0..12_usize,
+        candidates in candidates(&honest()), facts in facts(&honest()), seed: u64, at in 0..12_usize,
     ) {
         let rules = worth(0.01, 0.1);
         let before = decide(&rules, &facts, &candidates, seed);
@@ -135,7 +135,7 @@ proptest! {
 
     #[test]
     fn the_order_of_the_candidates_does_not_matter(
-        candidates in candidates(any_number()), facts in facts(any_number()), seed: u64,
+        candidates in candidates(&any_number()), facts in facts(&any_number()), seed: u64,
     ) {
         let rules = worth(0.01, 0.1);
         let mut reversed = candidates.clone();
@@ -146,7 +146,7 @@ proptest! {
 
     #[test]
     fn lowering_a_price_never_makes_a_tier_less_chosen(
-        candidates in candidates(honest()), facts in facts(honest()), seed: u64, factor in 0.0..1.0_f64,
+        candidates in candidates(&honest()), facts in facts(&honest()), seed: u64, factor in 0.0..1.0_f64,
     ) {
         let rules = worth(0.0001, 0.001);
         let before = decide(&rules, &facts, &candidates, seed);
@@ -167,7 +167,7 @@ proptest! {
 
     #[test]
     fn raising_the_worth_of_truth_never_lowers_the_chosen_probability(
-        candidates in candidates(honest()), facts in facts(honest()), seed: u64,
+        candidates in candidates(&honest()), facts in facts(&honest()), seed: u64,
         low in 0.0..1.0_f64, more in 0.0..10.0_f64,
     ) {
         let p = |wrong_answer_usd: f64| {
@@ -182,7 +182,7 @@ proptest! {
 
     #[test]
     fn a_record_that_was_written_and_read_decides_again_to_the_same_bits(
-        candidates in candidates(any_number()), facts in facts(any_number()), seed: u64,
+        candidates in candidates(&any_number()), facts in facts(&any_number()), seed: u64,
     ) {
         let rules = worth(0.01, 0.1);
         let decision = decide(&rules, &facts, &candidates, seed);

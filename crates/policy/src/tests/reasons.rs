@@ -89,7 +89,7 @@ fn the_reason_given_is_the_one_hardest_to_mend() {
         ..facts()
     };
     let check = |facts: &Facts, wanted: &str| {
-        assert_eq!(code(&decide(&rules(WORTH), facts, &[bad.clone()], 1)), Some(wanted));
+        assert_eq!(code(&decide(&rules(WORTH), facts, std::slice::from_ref(&bad), 1)), Some(wanted));
     };
     check(&facts, "privacy");
     check(&Facts { privacy: Privacy::Normal, ..facts.clone() }, "residency");

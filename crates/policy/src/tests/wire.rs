@@ -16,7 +16,7 @@ fn a_decision_travels_with_its_removals_notes_and_versions() {
     assert_eq!((wire.versions[0].name.as_str(), wire.versions[0].version.as_str()), ("difficulty", "d-1"));
     let [first, second] = &wire.candidates[..] else { panic!("two candidates") };
     assert_eq!((first.running, first.waiting, first.removal.is_none()), (3, 2, true));
-    assert_eq!(first.notes, ["latency_unknown"]);
+    assert_eq!(first.notes, ["latency_unknown", "context_unknown"]);
     assert_eq!(first.total_usd, first.price_usd + first.waiting_usd + first.wrong_usd);
     let removal = second.removal.as_ref().expect("a removal");
     assert_eq!((removal.code.as_str(), removal.text.as_str()), ("unhealthy", "it takes no work"));

@@ -24,18 +24,20 @@ const RIDGE: f64 = 2.0;
 const NEWTON_STEPS: usize = 25;
 
 /// The best calibration on these labels.
-pub(super) fn of<'a>(
-    labels: impl Iterator<Item = &'a Label> + Clone,
+pub(super) fn of(
+    labels: &[Label],
     predictions: &[Prediction],
+    counts: impl Fn(&Label) -> bool,
 ) -> Calibration {
+    let labels = || labels.iter().filter(|label| counts(label));
     let models = std::array::from_fn(|model| {
-        let own = labels.clone().filter(|label| label.model == model);
+        let own = labels().filter(|label| label.model == model);
         let pair =
             |label: &Label| (predictions[label.sample].logits[model], f64::from(u8::from(label.right)));
         line(&own.map(pair).collect::<Vec<_>>())
     });
     let misses = |quantile: usize, share: f64| {
-        let known = labels.clone().filter(|label| label.output_tokens > 0);
+        let known = labels().filter(|label| label.output_tokens > 0);
         let miss =
             |label: &Label| log_tokens(label.output_tokens) - predictions[label.sample].log_tokens[quantile];
         let mut misses: Vec<f64> = known.map(miss).collect();
@@ -47,9 +49,8 @@ pub(super) fn of<'a>(
 
 /// Predictions calibrated by what was learned from the other folds.
 pub(super) fn crosswise(samples: &[Sample], labels: &[Label], predictions: &[Prediction]) -> Vec<Prediction> {
-    let folds: [Calibration; FOLD_COUNT] = std::array::from_fn(|fold| {
-        of(labels.iter().filter(|label| samples[label.sample].fold != fold), predictions)
-    });
+    let folds: [Calibration; FOLD_COUNT] =
+        std::array::from_fn(|fold| of(labels, predictions, |label| samples[label.sample].fold != fold));
     samples.iter().zip(predictions).map(|(sample, prediction)| folds[sample.fold].apply(prediction)).collect()
 }
 
