@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::{Command, Output};
 
-use causeway_tests::binary;
+use causeway_tests::{binary, root};
 
 fn run(name: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     Command::new(binary(name)).args(arguments).envs(variables.iter().copied()).output().expect("it runs")
@@ -28,15 +28,20 @@ fn help_and_the_effective_configuration_are_printed() {
     for name in ["causeway-edge-agent", "causeway-router", "causeway-worker"] {
         let help = run(name, &["--help"], &[]);
         assert!(String::from_utf8_lossy(&help.stdout).contains("--config"), "{name}");
-        let required = ["--set", "policy.file=p.toml", "--set", "engine.model=m.gguf"];
-        let required = if name == "causeway-worker" { &required[2..] } else { &required[..2] };
+        let example = |file: &str| root().join("deploy/examples").join(file).display().to_string();
+        let required = match name {
+            "causeway-worker" => ["--set".to_owned(), "engine.model=m.gguf".to_owned()],
+            "causeway-router" => ["--config".to_owned(), example("router.toml")],
+            _ => ["--config".to_owned(), example("edge-agent.toml")],
+        };
+        let [first, second] = &required;
         let injected = [
             ("CAUSEWAY_ROUTER_SERVICE_HOST", "10.0.0.1"),
             ("CAUSEWAY_ROUTER_PORT", "tcp://10.0.0.1:50051"),
             ("CAUSEWAY_ROUTER_PORT_50051_TCP_ADDR", "10.0.0.1"),
             ("CAUSEWAY_LIMITS__IN_FLIGHT_MAX", "7"),
         ];
-        let output = run(name, &[&["--print-config"], required].concat(), &injected);
+        let output = run(name, &["--print-config", first, second], &injected);
         let shown = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
         let line = shown.lines().find(|line| line.contains("in_flight_max") && line.contains('7'));

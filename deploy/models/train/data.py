@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -34,31 +35,32 @@ def read(path, limit=None):
 
 
 def encode(path, tokenizer_dir):
-    """Token ids of every item end to end, where each starts, and where its answer starts. Cached beside the text."""
+    """Token ids end to end, where each item and each answer starts, and its skill. Cached beside the text."""
     path = Path(path)
     tokenizer_json = (Path(tokenizer_dir) / "tokenizer.json").read_bytes()
-    stat = f"{path.name}:{path.stat().st_size}".encode()
+    stat = f"2:{path.name}:{path.stat().st_size}".encode()
     key = hashlib.blake2b(tokenizer_json + stat, digest_size=8).hexdigest()
     cache = path.with_suffix(f".{key}.npz")
     if not cache.exists():
         tokenizer = tok.load(tokenizer_dir)
-        ids, starts, answers, total = [], [], [], 0
+        ids, starts, answers, skills, total = [], [], [], [], 0
         items = read(path)
         for at in range(0, len(items), 10_000):
             part = items[at : at + 10_000]
             prompts = tokenizer.encode_batch([tok.prompt_text(i["prompt"]) for i in part])
             endings = tokenizer.encode_batch([i["answer"] + "<|im_end|>" for i in part])
+            skills.extend(SKILLS.index(i["skill"]) for i in part)
             for p, a in zip(prompts, endings):
                 starts.append(total)
                 answers.append(len(p.ids))
                 ids.extend((np.asarray(p.ids, np.uint16), np.asarray(a.ids, np.uint16)))
                 total += len(p.ids) + len(a.ids)
         starts.append(total)
-        temporary = cache.with_suffix(".tmp.npz")
-        np.savez(temporary, ids=np.concatenate(ids), starts=np.asarray(starts), answers=np.asarray(answers))
+        temporary = cache.with_suffix(f".{os.getpid()}.tmp.npz")  # processes may encode side by side
+        np.savez(temporary, ids=np.concatenate(ids), starts=starts, answers=answers, skills=np.asarray(skills, np.uint8))
         temporary.replace(cache)
     loaded = np.load(cache)
-    return loaded["ids"], loaded["starts"], loaded["answers"]
+    return loaded["ids"], loaded["starts"], loaded["answers"], loaded["skills"]
 
 
 WINDOW = 2048  # items sorted by length together: enough that a micro-batch has next to no padding
@@ -71,11 +73,16 @@ class Batches:
     cut, and the cuts are shuffled, so that a step sees several lengths. `position` alone resumes it.
     """
 
-    def __init__(self, encoded, micro_tokens, step_micros, seed, prompt, length_max=512):
-        self.ids, self.starts, self.answers = encoded
+    def __init__(self, encoded, micro_tokens, step_micros, seed, prompt, practice=(), length_max=512):
+        """`practice` holds (skill, times): how often an epoch shows that skill's items, if not once."""
+        self.ids, self.starts, self.answers, skills = encoded
         self.lengths = np.diff(self.starts)
-        self.kept = np.flatnonzero(self.lengths <= length_max)
-        self.dropped = len(self.lengths) - len(self.kept)
+        times = np.ones(len(SKILLS), np.int64)
+        for skill, count in practice:
+            times[SKILLS.index(skill)] = count
+        fits = np.flatnonzero(self.lengths <= length_max)
+        self.dropped = len(self.lengths) - len(fits)
+        self.kept = np.repeat(fits, times[skills[fits]])
         self.micro_tokens, self.step_micros, self.seed = micro_tokens, step_micros, seed
         self.prompt_weight, self.prompt_share = prompt
         self.position = (0, 0)  # window, micro-batch within it

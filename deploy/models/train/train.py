@@ -52,6 +52,7 @@ def arguments():
     p.add_argument("--quantise", type=float, default=0.18, help="last share of the budget with 4-bit rounding")
     p.add_argument("--prompt-weight", type=float, default=0.1)
     p.add_argument("--prompt-share", type=float, default=0.2)
+    p.add_argument("--practice", default="", help="skills shown more often, as facts=3,arithmetic=2")
     p.add_argument("--balance", type=float, default=0.01)
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--threads", type=int, default=2, help="1 where other work shares the cores")
@@ -124,8 +125,10 @@ class Run:
             start = torch.load(args.initial, weights_only=True)["masters"]
             self.masters = M.upcycle(self.masters, start, args.renew, args.seed)
         self.optimiser = Optimiser(self.masters, muon_lr=args.muon_lr, adam_lr=args.adam_lr)
+        practice = [(skill, int(n)) for skill, n in (p.split("=") for p in args.practice.split(",") if p)]
+        prompt = (args.prompt_weight, args.prompt_share)
         self.batches = data.Batches(
-            self.encoded, args.micro_tokens, args.step_micros, args.seed, (args.prompt_weight, args.prompt_share)
+            self.encoded, args.micro_tokens, args.step_micros, args.seed, prompt, practice
         )
         self.step, self.tokens, self.seconds = 0, 0, 0.0
         if args.resume and (self.out / "last.pt").exists():

@@ -8,9 +8,10 @@ pub struct Signals {
     /// Estimated tokens of the prompt.
     #[prost(uint32, tag = "2")]
     pub prompt_tokens: u32,
-    /// Expected output tokens, median and 90th percentile.
+    /// Expected output tokens, median.
     #[prost(float, tag = "3")]
     pub output_tokens_p50: f32,
+    /// Expected output tokens, 90th percentile.
     #[prost(float, tag = "4")]
     pub output_tokens_p90: f32,
     /// What the question requires of a model, in the space of the models' abilities.
@@ -63,8 +64,10 @@ pub struct Decision {
 /// One place, weighed.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CandidateCost {
+    /// The place, as in `Decision.place`.
     #[prost(string, tag = "1")]
     pub place: ::prost::alloc::string::String,
+    /// The tier that it belongs to, as the policy names it.
     #[prost(string, tag = "2")]
     pub tier: ::prost::alloc::string::String,
     /// Tokens in and out at the tier's prices, US dollars.
@@ -94,6 +97,7 @@ pub struct CandidateCost {
     /// Requests running and waiting there when it was weighed.
     #[prost(uint32, tag = "11")]
     pub running: u32,
+    /// Requests waiting there when it was weighed.
     #[prost(uint32, tag = "12")]
     pub waiting: u32,
 }
@@ -110,8 +114,10 @@ pub struct Removal {
 /// Which edition of a learned number entered a decision.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LearnedVersion {
+    /// What was learned, such as `signals` or `outlook`.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
+    /// Its edition: a hash or a count.
     #[prost(string, tag = "2")]
     pub version: ::prost::alloc::string::String,
 }
@@ -164,6 +170,7 @@ pub struct GenerateRequest {
 /// One turn of a talk.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Turn {
+    /// Who spoke.
     #[prost(enumeration = "Role", tag = "1")]
     pub role: i32,
     /// Text, and later images and audio, in reading order. At least one part, at most 64.
@@ -239,18 +246,23 @@ pub struct Resume {
 /// The device's own answer to a question that it sends upstream.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct LocalAnswer {
+    /// What the device would have said.
     #[prost(string, tag = "1")]
     pub text: ::prost::alloc::string::String,
+    /// How sure it was.
     #[prost(message, optional, tag = "2")]
     pub confidence: ::core::option::Option<Confidence>,
 }
 /// How sure a model was of the tokens that it chose: quantiles of their probabilities, in \[0, 1\].
 #[derive(Clone, Copy, PartialEq, ::prost::Message)]
 pub struct Confidence {
+    /// The least likely token's probability.
     #[prost(float, tag = "1")]
     pub min: f32,
+    /// The tenth percentile.
     #[prost(float, tag = "2")]
     pub p10: f32,
+    /// The arithmetic mean.
     #[prost(float, tag = "3")]
     pub mean: f32,
 }
@@ -264,12 +276,16 @@ pub struct GenerateEvent {
 pub mod generate_event {
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Event {
+        /// The answer has begun, and who makes it.
         #[prost(message, tag = "1")]
         Started(super::Started),
+        /// More of the text.
         #[prost(message, tag = "2")]
         Delta(super::Delta),
+        /// Something to do.
         #[prost(message, tag = "3")]
         Action(super::Action),
+        /// The end.
         #[prost(message, tag = "4")]
         Done(super::Done),
     }
@@ -277,6 +293,7 @@ pub mod generate_event {
 /// The answer has begun. Sent together with the first delta or action.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Started {
+    /// The request's id.
     #[prost(string, tag = "1")]
     pub request_id: ::prost::alloc::string::String,
     /// The decision of every hop, the device's first.
@@ -321,8 +338,10 @@ pub struct Action {
 /// The answer is complete.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Done {
+    /// Tokens in and out.
     #[prost(message, optional, tag = "1")]
     pub usage: ::core::option::Option<Usage>,
+    /// Why it ended.
     #[prost(enumeration = "FinishReason", tag = "2")]
     pub finish_reason: i32,
     /// The place that answered, such as `device` or `cloud-fast/worker-1`.
@@ -334,23 +353,27 @@ pub struct Done {
     /// What the answer cost, in US dollars, at the prices of the deciding policy.
     #[prost(double, tag = "5")]
     pub price_usd: f64,
+    /// How sure the model was; absent for a command.
     #[prost(message, optional, tag = "6")]
     pub confidence: ::core::option::Option<Confidence>,
 }
 /// Tokens in and out.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Usage {
+    /// Tokens of the prompt, template included.
     #[prost(uint32, tag = "1")]
     pub prompt_tokens: u32,
     /// Of the prompt's tokens, those whose keys and values were already cached.
     #[prost(uint32, tag = "2")]
     pub cached_prompt_tokens: u32,
+    /// Tokens produced, without the end token.
     #[prost(uint32, tag = "3")]
     pub output_tokens: u32,
 }
 /// What became of an answer.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Feedback {
+    /// The id of the request whose answer is judged.
     #[prost(string, tag = "1")]
     pub request_id: ::prost::alloc::string::String,
     #[prost(oneof = "feedback::Verdict", tags = "2, 3")]
@@ -375,6 +398,7 @@ pub struct FeedbackReceipt {
     #[prost(bool, tag = "1")]
     pub known: bool,
 }
+/// Asks what answers here.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DescribeRequest {}
 /// What answers here.
@@ -383,6 +407,7 @@ pub struct DescribeResponse {
     /// `edge-agent`, `router` or `worker`.
     #[prost(string, tag = "1")]
     pub hop: ::prost::alloc::string::String,
+    /// Every place that this hop can choose.
     #[prost(message, repeated, tag = "2")]
     pub places: ::prost::alloc::vec::Vec<PlaceDescription>,
     /// Largest request message in bytes.
@@ -395,8 +420,10 @@ pub struct DescribeResponse {
 /// A place that can answer.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct PlaceDescription {
+    /// The place's name.
     #[prost(string, tag = "1")]
     pub place: ::prost::alloc::string::String,
+    /// Its tier, as the policy names it.
     #[prost(string, tag = "2")]
     pub tier: ::prost::alloc::string::String,
     /// Empty for a command grammar and for upstream.
@@ -406,6 +433,7 @@ pub struct PlaceDescription {
 /// A model as it is loaded.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ModelDescription {
+    /// The name to ask for in `GenerateRequest.model`.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
     /// Such as `qwen3moe`.
@@ -414,8 +442,10 @@ pub struct ModelDescription {
     /// Lower-case hexadecimal BLAKE3 of the weight files.
     #[prost(string, tag = "3")]
     pub hash: ::prost::alloc::string::String,
+    /// All parameters.
     #[prost(uint64, tag = "4")]
     pub parameters: u64,
+    /// Parameters that one token uses.
     #[prost(uint64, tag = "5")]
     pub active_parameters: u64,
     /// Tokens of prompt and answer together.
@@ -429,9 +459,13 @@ pub struct ModelDescription {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Role {
+    /// Taken as the user.
     Unspecified = 0,
+    /// Instructions that hold for the whole talk.
     System = 1,
+    /// The person.
     User = 2,
+    /// The model.
     Assistant = 3,
 }
 impl Role {
@@ -499,6 +533,7 @@ impl Privacy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Priority {
+    /// Taken as interactive.
     Unspecified = 0,
     /// Somebody is listening.
     Interactive = 1,
@@ -535,6 +570,7 @@ impl Priority {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum FinishReason {
+    /// Never sent.
     Unspecified = 0,
     /// The model ended it, or a stop string did.
     Stop = 1,
@@ -1024,6 +1060,7 @@ pub mod generation_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+/// How often reports are wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchReportsRequest {
     /// Wanted milliseconds between reports; the server clamps it to its own bounds.
@@ -1036,11 +1073,13 @@ pub struct Report {
     /// Milliseconds until the next report: later than a few of these, this one is stale.
     #[prost(uint32, tag = "1")]
     pub interval_ms: u32,
+    /// The model that is loaded.
     #[prost(message, optional, tag = "2")]
     pub model: ::core::option::Option<ModelDescription>,
     /// Sequences in the batch, and waiting for it.
     #[prost(uint32, tag = "3")]
     pub running: u32,
+    /// Sequences waiting for the batch.
     #[prost(uint32, tag = "4")]
     pub waiting: u32,
     /// Tokens of prompts not yet prefilled.
@@ -1055,6 +1094,7 @@ pub struct Report {
     /// Tokens of key and value cache used, and its room.
     #[prost(uint64, tag = "8")]
     pub cache_tokens_used: u64,
+    /// Room of the key and value cache, tokens.
     #[prost(uint64, tag = "9")]
     pub cache_tokens_max: u64,
     /// Rows computed by each expert since the last report.
@@ -1067,6 +1107,7 @@ pub struct Report {
     #[prost(bool, tag = "12")]
     pub draining: bool,
 }
+/// How often an outlook is wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchOutlookRequest {
     /// Wanted milliseconds between outlooks; the server clamps it to its own bounds.
@@ -1079,6 +1120,7 @@ pub struct Outlook {
     /// Milliseconds until the next outlook: later than a few of these, this one is stale.
     #[prost(uint32, tag = "1")]
     pub interval_ms: u32,
+    /// One entry for each tier that has a worker.
     #[prost(message, repeated, tag = "2")]
     pub tiers: ::prost::alloc::vec::Vec<TierOutlook>,
     /// Milliseconds that an agent should wait before sending more; 0: none.
@@ -1088,13 +1130,16 @@ pub struct Outlook {
 /// One tier, as an agent should expect it.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct TierOutlook {
+    /// The tier, as the policy names it.
     #[prost(string, tag = "1")]
     pub tier: ::prost::alloc::string::String,
-    /// US dollars per million tokens.
+    /// US dollars per million prompt tokens.
     #[prost(double, tag = "2")]
     pub input_usd_per_million_tokens: f64,
+    /// US dollars per million prompt tokens already cached.
     #[prost(double, tag = "3")]
     pub cached_input_usd_per_million_tokens: f64,
+    /// US dollars per million output tokens.
     #[prost(double, tag = "4")]
     pub output_usd_per_million_tokens: f64,
     /// Expected seconds of waiting before prefill begins, at the best worker.
@@ -1109,6 +1154,7 @@ pub struct TierOutlook {
     /// The abilities of the tier's model, in the space of `Signals.requirement`.
     #[prost(float, repeated, tag = "8")]
     pub ability: ::prost::alloc::vec::Vec<f32>,
+    /// Tokens of prompt and answer together.
     #[prost(uint32, tag = "9")]
     pub context_tokens_max: u32,
     /// Regions in which the tier can answer.

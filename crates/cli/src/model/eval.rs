@@ -121,7 +121,10 @@ fn print(report: &Report, out: &mut impl Write) -> Result<()> {
     if let Some(losses) = &report.quantisation_loss {
         for (name, loss) in [("device", losses.device), ("cloud", losses.cloud)] {
             let Some(loss) = loss else {
-                writeln!(out, "{name}: no BF16 weights here to compare with; deploy/models/train writes them")?;
+                writeln!(
+                    out,
+                    "{name}: no BF16 weights here to compare with; deploy/models/train writes them"
+                )?;
                 continue;
             };
             let points = |fraction: f64| format!("{:+.2}", fraction * 100.0);

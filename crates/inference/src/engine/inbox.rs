@@ -107,6 +107,12 @@ impl Shared {
         Ok(())
     }
 
+    /// Wakes the loop. The lock makes sure that it either has not looked yet or waits already.
+    pub(super) fn signal(&self) {
+        drop(self.inbox());
+        self.changed.notify_all();
+    }
+
     /// Moves to `state` unless a later one was reached.
     pub(super) fn enter(&self, state: State) {
         let mut inbox = self.inbox();

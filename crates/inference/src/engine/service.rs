@@ -199,8 +199,11 @@ impl Service {
             if until <= now || matches!(inbox.state, State::Stopping | State::Ended) {
                 return;
             }
-            let next = self.sequences.values().filter_map(Sequence::deadline).fold(until, Instant::min);
-            drop(shared.changed.wait_timeout(inbox, next.saturating_duration_since(now)));
+            // Looked for under the lock that a dropped stream takes before it signals, so that no signal is missed.
+            if !self.sequences.values().any(Sequence::is_abandoned) {
+                let next = self.sequences.values().filter_map(Sequence::deadline).fold(until, Instant::min);
+                drop(shared.changed.wait_timeout(inbox, next.saturating_duration_since(now)));
+            }
             self.reap(Instant::now());
         }
     }

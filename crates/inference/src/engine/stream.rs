@@ -61,6 +61,6 @@ impl tokio_stream::Stream for Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         self.events.close();
-        self.shared.changed.notify_all();
+        self.shared.signal();
     }
 }
