@@ -12,9 +12,6 @@ root=$(cd "$here/../../.." && pwd)
 work=${1:-$root/deploy/models/work/full}
 python=${PYTHON:-python3}
 processes=${PROCESSES:-2}
-base_tokens=${BASE_TOKENS:-12e6}
-cloud_tokens=${CLOUD_TOKENS:-8e6}
-device_tokens=${DEVICE_TOKENS:-5e6}
 mkdir -p "$work"
 . "$here/env.sh"
 
@@ -29,24 +26,29 @@ write test 4000 1 "$work/test.jsonl"
 [ -s "$work/tokenizer/tokenizer.json" ] ||
     "$python" "$here/tokenizer.py" "$work/train.jsonl" "$work/tokenizer" --vocab 3072
 
+# train STAGE FOLDER SHAPE ARGUMENTS...
 train() {
-    local name=$1
-    shift
-    [ -e "$work/$name/finished" ] && return
+    local stage=$1 folder=$2
+    shift 2
+    [ -e "$work/$stage.finished" ] && return
     "$python" -m torch.distributed.run --standalone --nproc-per-node "$processes" "$here/train.py" "$@" \
-        --data "$work/train.jsonl" --tokenizer "$work/tokenizer" --out "$work/$name" \
-        --threads 1 --step-micros 4 --resume
-    touch "$work/$name/finished"
+        --data "$work/train.jsonl" --tokenizer "$work/tokenizer" --out "$work/$folder" --threads 1 --resume
+    cp "$work/$folder/last.pt" "$work/$stage.pt"
+    touch "$work/$stage.finished"
 }
+plateau=(--decay 0.0001 --quantise 0 --step-micros 4)
 # A dense network learns the language cheaply, on a learning rate that stays high ...
-train base device --tokens "$base_tokens" --decay 0.0001 --quantise 0
+train base-device base device --tokens 14.7e6 "${plateau[@]}"
+train base-cloud base device --tokens 17.6e6 "${plateau[@]}"
 # ... becomes the start of all experts ...
-train cloud cloud --tokens "$cloud_tokens" --initial "$work/base/last.pt" --seed 2
-# ... and is then finished under the guidance of the experts' model.
-train device device --tokens "$device_tokens" --initial "$work/base/last.pt" --seed 3 --teacher "$work/cloud/last.pt"
+train cloud cloud cloud --tokens 3.6e6 --initial "$work/base-cloud.pt" --renew 0.1 --seed 2 \
+    --warmup 0.02 --decay 0.6 --step-micros 6
+# ... and is finished under the guidance of the experts' model.
+train device device device --tokens 2.3e6 --initial "$work/base-device.pt" --seed 3 \
+    --teacher "$work/cloud.pt" --warmup 0.02 --decay 0.8 --quantise 0.3 --step-micros 4
 
 for model in cloud device; do
-    "$python" "$here/export.py" "$work/$model/last.pt" --tokenizer "$work/tokenizer" \
+    "$python" "$here/export.py" "$work/$model.pt" --tokenizer "$work/tokenizer" \
         --out "$root/deploy/models/$model" --name "causeway-$model"
 done
 for file in cloud cloud/causeway-cloud-q4_0.gguf device device/causeway-device-q4_0.gguf; do

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use mesh::connect::{Channel, ConnectOptions};
-use policy::{Candidate, Latency, Name, Price, Vector};
+use policy::{Candidate, Latency, Load, Name, Price, Vector};
 use proto::v1;
 use proto::v1::prospect_client::ProspectClient;
 use tokio::time::{Instant, sleep, timeout};
@@ -137,6 +137,8 @@ fn told(candidate: Candidate, tier: &v1::TierOutlook, network: Duration) -> Cand
     };
     Candidate {
         latency: latency.is_sound().then_some(latency),
+        // The queue of the tier's best worker is told in seconds; what makes it up is the router's to know.
+        load: latency.is_sound().then(Load::default),
         price: price.is_sound().then_some(price),
         ability: (!tier.ability.is_empty()).then(|| Vector::new(&tier.ability)),
         context_tokens_max: (tier.context_tokens_max > 0).then_some(tier.context_tokens_max),
