@@ -135,23 +135,23 @@ fn the_winner_changes_with_what_time_and_truth_are_worth() {
 
 #[test]
 fn the_demo_policy_sends_each_class_where_it_should_go() {
-    let worker = |name: &str, tier: &str, seconds_per_output_token: f64| {
-        let mut worker = super::place(name, tier, Kind::Cloud);
-        if let Some(latency) = &mut worker.latency {
+    let at = |name: &str, tier: &str, kind: Kind, seconds_per_output_token: f64| {
+        let mut place = super::place(name, tier, kind);
+        if let Some(latency) = &mut place.latency {
             latency.seconds_per_output_token = seconds_per_output_token;
         }
-        worker
+        place
     };
     let candidates = [
-        super::place("device", "device", Kind::Device),
-        worker("cloud-fast/worker-1", "cloud-fast", 2e-3),
-        worker("cloud-economy/worker-2", "cloud-economy", 8e-3),
+        at("device", "device", Kind::Device, 1e-3),
+        at("cloud-fast/worker-1", "cloud-fast", Kind::Cloud, 2e-3),
+        at("cloud-economy/worker-2", "cloud-economy", Kind::Cloud, 8e-3),
     ];
     let check = |facts: Facts, place: Option<&str>| {
         let decision = decide(&demo(), &facts, &candidates, 1);
         assert_eq!(decision.place.as_ref().map(|place| place.place.as_str()), place, "{decision}");
     };
-    let (easy, hard) = ([2.5, 3.0], [-1.0, 3.0]);
+    let (easy, hard) = ([3.5, 3.0], [-1.0, 3.0]);
     let asking = |requirement: [f32; 2]| Facts { requirement: requirement.into(), ..facts() };
     check(asking(easy), Some("device"));
     check(asking(hard), Some("cloud-fast/worker-1"));
