@@ -1,4 +1,4 @@
-//! Writes items of one split as JSON lines and prints their hash and mean lengths.
+//! Writes items of one split, or drills, as JSON lines and prints their hash and mean lengths.
 
 use std::{
     collections::BTreeMap,
@@ -8,7 +8,7 @@ use std::{
     path::PathBuf,
 };
 
-use skills::{Skill, Split, VERSION, items};
+use skills::{Skill, Split, VERSION, drills, items};
 
 /// What to write, and where.
 struct Options {
@@ -16,10 +16,14 @@ struct Options {
     items: usize,
     seed: u64,
     out: PathBuf,
+    drills: bool,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let options = options(std::env::args().skip(1))?;
+    if options.drills {
+        return write_drills(&options);
+    }
     let mut out = BufWriter::new(File::create(&options.out)?);
     let mut hash = blake3::Hasher::new();
     let mut lengths: BTreeMap<Skill, [usize; 3]> = BTreeMap::new();
@@ -36,13 +40,28 @@ fn main() -> Result<(), Box<dyn Error>> {
     report(&options, hash.finalize(), &lengths)
 }
 
+fn write_drills(options: &Options) -> Result<(), Box<dyn Error>> {
+    let mut out = BufWriter::new(File::create(&options.out)?);
+    let mut hash = blake3::Hasher::new();
+    for drill in drills(options.seed).take(options.items) {
+        let line = serde_json::to_string(&drill)? + "\n";
+        hash.update(line.as_bytes());
+        out.write_all(line.as_bytes())?;
+    }
+    out.flush()?;
+    let Options { items, seed, out: path, .. } = options;
+    writeln!(stdout(), "{items} drills, seed {seed}, version {VERSION}: {}", path.display())?;
+    writeln!(stdout(), "blake3 {}", hash.finalize())?;
+    Ok(())
+}
+
 fn report(
     options: &Options,
     hash: blake3::Hash,
     lengths: &BTreeMap<Skill, [usize; 3]>,
 ) -> Result<(), Box<dyn Error>> {
     let mut out = stdout().lock();
-    let Options { split, items, seed, out: path } = options;
+    let Options { split, items, seed, out: path, .. } = options;
     writeln!(out, "{items} items, split {split}, seed {seed}, version {VERSION}: {}", path.display())?;
     writeln!(out, "blake3 {hash}")?;
     writeln!(out, "{:<14} {:>8} {:>8} {:>8}", "skill", "items", "prompt", "answer")?;
@@ -55,16 +74,25 @@ fn report(
 }
 
 fn options(mut args: impl Iterator<Item = String>) -> Result<Options, Box<dyn Error>> {
-    let (mut split, mut items, mut seed, mut out) = (Split::Train, 1000, 1, None);
+    let (mut split, mut items, mut seed, mut out, mut drills) = (Split::Train, 1000, 1, None, false);
     while let Some(name) = args.next() {
+        if name == "--drills" {
+            drills = true;
+            continue;
+        }
         let value = args.next().ok_or_else(|| format!("`{name}` needs a value"))?;
         match name.as_str() {
             "--split" => split = value.parse()?,
             "--items" => items = value.parse()?,
             "--seed" => seed = value.parse()?,
             "--out" => out = Some(PathBuf::from(value)),
-            _ => return Err(format!("`{name}` is no option: say --split, --items, --seed or --out").into()),
+            _ => {
+                return Err(format!(
+                    "`{name}` is no option: say --split, --drills, --items, --seed or --out"
+                )
+                .into());
+            }
         }
     }
-    Ok(Options { split, items, seed, out: out.ok_or("--out names the file to write")? })
+    Ok(Options { split, items, seed, out: out.ok_or("--out names the file to write")?, drills })
 }

@@ -1,4 +1,4 @@
-//! One file for each skill; here only which of them writes an item.
+//! One file for each skill; here only which of them writes an item or a drill.
 
 mod home;
 mod notifications;
@@ -11,7 +11,7 @@ mod arithmetic;
 mod word_problem;
 mod facts;
 
-use crate::{frame::Draw, skill::Skill};
+use crate::{drills::Turn, frame::Draw, skill::Skill};
 
 /// A prompt and its answer.
 pub(crate) fn write(draw: &mut Draw<'_>) -> (String, String) {
@@ -26,6 +26,14 @@ pub(crate) fn write(draw: &mut Draw<'_>) -> (String, String) {
         Skill::Arithmetic => arithmetic::write(draw),
         Skill::WordProblem => word_problem::write(draw),
         Skill::Facts => facts::write(draw),
+    }
+}
+
+/// The questions of a drill: there are drills of facts, and of sums.
+pub(crate) fn drill(draw: &mut Draw<'_>) -> Vec<Turn> {
+    match draw.skill {
+        Skill::Facts => facts::drill(draw),
+        _ => arithmetic::drill(draw),
     }
 }
 

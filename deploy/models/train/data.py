@@ -34,33 +34,63 @@ def read(path, limit=None):
     return items
 
 
+def pieces(item):
+    """The item as text, in order: (text, whether the model is to say it). A drill has several turns."""
+    if "turns" not in item:
+        return [(tok.prompt_text(item["prompt"]), False), (item["answer"] + tok.END, True)]
+    out = []
+    for turn in item["turns"]:
+        out.append((("\n" if out else "") + tok.prompt_text(turn["prompt"]), False))
+        for given, learnt in turn["answer"]:
+            out += [(given, False), (learnt, True)]
+        out.append((tok.END, True))
+    return out
+
+
 def encode(path, tokenizer_dir):
-    """Token ids end to end, where each item and each answer starts, and its skill. Cached beside the text."""
+    """Token ids end to end, which of them an answer holds, where each item starts, and its skill.
+
+    Cached beside the text.
+    """
     path = Path(path)
     tokenizer_json = (Path(tokenizer_dir) / "tokenizer.json").read_bytes()
-    stat = f"2:{path.name}:{path.stat().st_size}".encode()
+    stat = f"3:{path.name}:{path.stat().st_size}".encode()
     key = hashlib.blake2b(tokenizer_json + stat, digest_size=8).hexdigest()
     cache = path.with_suffix(f".{key}.npz")
     if not cache.exists():
         tokenizer = tok.load(tokenizer_dir)
-        ids, starts, answers, skills, total = [], [], [], [], 0
+        ids, said, starts, skills, total = [], [], [], [], 0
         items = read(path)
         for at in range(0, len(items), 10_000):
-            part = items[at : at + 10_000]
-            prompts = tokenizer.encode_batch([tok.prompt_text(i["prompt"]) for i in part])
-            endings = tokenizer.encode_batch([i["answer"] + "<|im_end|>" for i in part])
-            skills.extend(SKILLS.index(i["skill"]) for i in part)
-            for p, a in zip(prompts, endings):
+            part = [pieces(i) for i in items[at : at + 10_000]]
+            skills.extend(SKILLS.index(i["skill"]) for i in items[at : at + 10_000])
+            encoded = iter(tokenizer.encode_batch([text for item in part for text, _ in item]))
+            for item in part:
                 starts.append(total)
-                answers.append(len(p.ids))
-                ids.extend((np.asarray(p.ids, np.uint16), np.asarray(a.ids, np.uint16)))
-                total += len(p.ids) + len(a.ids)
+                for _, learnt in item:
+                    piece = next(encoded).ids
+                    ids.append(np.asarray(piece, np.uint16))
+                    said.append(np.full(len(piece), learnt))
+                    total += len(piece)
         starts.append(total)
         temporary = cache.with_suffix(f".{os.getpid()}.tmp.npz")  # processes may encode side by side
-        np.savez(temporary, ids=np.concatenate(ids), starts=starts, answers=answers, skills=np.asarray(skills, np.uint8))
+        np.savez(
+            temporary,
+            ids=np.concatenate(ids),
+            said=np.concatenate(said),
+            starts=starts,
+            skills=np.asarray(skills, np.uint8),
+        )
         temporary.replace(cache)
     loaded = np.load(cache)
-    return loaded["ids"], loaded["starts"], loaded["answers"], loaded["skills"]
+    return loaded["ids"], loaded["said"], loaded["starts"], loaded["skills"]
+
+
+def joined(one, other):
+    """Two encoded texts as one; the second's skills are marked, so that practice does not repeat them."""
+    starts = np.concatenate([one[2][:-1], other[2] + one[2][-1]])
+    skills = np.concatenate([one[3], np.full_like(other[3], len(SKILLS))])
+    return np.concatenate([one[0], other[0]]), np.concatenate([one[1], other[1]]), starts, skills
 
 
 WINDOW = 2048  # items sorted by length together: enough that a micro-batch has next to no padding
@@ -75,9 +105,9 @@ class Batches:
 
     def __init__(self, encoded, micro_tokens, step_micros, seed, prompt, practice=(), length_max=512):
         """`practice` holds (skill, times): how often an epoch shows that skill's items, if not once."""
-        self.ids, self.starts, self.answers, skills = encoded
+        self.ids, self.said, self.starts, skills = encoded
         self.lengths = np.diff(self.starts)
-        times = np.ones(len(SKILLS), np.int64)
+        times = np.ones(len(SKILLS) + 1, np.int64)
         for skill, count in practice:
             times[SKILLS.index(skill)] = count
         fits = np.flatnonzero(self.lengths <= length_max)
@@ -131,12 +161,12 @@ class Batches:
         weight = np.zeros((len(micro), width), np.float32)
         for row, item in enumerate(micro):
             a, b = self.starts[item], self.starts[item + 1]
-            n, answer = b - a, self.answers[item]
+            n, said = b - a, self.said[a + 1 : b]
             tokens[row, :n] = self.ids[a:b]
             # Position t predicts token t + 1: the answer's first token is predicted by the prompt's last.
-            weight[row, answer - 1 : n - 1] = 1.0
+            weight[row, : n - 1][said] = 1.0
             if self.prompt_weight:
-                picked = random.random(answer - 1) < self.prompt_share
-                weight[row, : answer - 1][picked] = self.prompt_weight / self.prompt_share
+                picked = ~said & (random.random(n - 1) < self.prompt_share)
+                weight[row, : n - 1][picked] = self.prompt_weight / self.prompt_share
         targets = np.roll(tokens, -1, axis=1)
         return torch.from_numpy(tokens), torch.from_numpy(targets), torch.from_numpy(weight)

@@ -16,12 +16,16 @@ mkdir -p "$work"
 . "$here/env.sh"
 
 write() {
-    [ -s "$4" ] && return
+    local out=$1
+    shift
+    [ -s "$out" ] && return
     cargo run --quiet --release --manifest-path "$root/Cargo.toml" -p causeway-skills --example write -- \
-        --split "$1" --items "$2" --seed "$3" --out "$4"
+        "$@" --seed 1 --out "$out.part"
+    mv "$out.part" "$out"
 }
-write train 600000 1 "$work/train.jsonl"
-write test 4000 1 "$work/test.jsonl"
+write "$work/train.jsonl" --split train --items 600000
+write "$work/drills.jsonl" --drills --items 250000
+write "$work/test.jsonl" --split test --items 4000
 
 [ -s "$work/tokenizer/tokenizer.json" ] ||
     "$python" "$here/tokenizer.py" "$work/train.jsonl" "$work/tokenizer" --vocab 3072
@@ -32,19 +36,18 @@ train() {
     shift 2
     [ -e "$work/$stage.finished" ] && return
     "$python" -m torch.distributed.run --standalone --nproc-per-node "$processes" "$here/train.py" "$@" \
-        --data "$work/train.jsonl" --tokenizer "$work/tokenizer" --out "$work/$folder" --threads 1 --resume
+        --data "$work/train.jsonl" --drills "$work/drills.jsonl" --tokenizer "$work/tokenizer" \
+        --practice facts=2,arithmetic=2 --out "$work/$folder" --threads 1 --resume
     cp "$work/$folder/last.pt" "$work/$stage.pt"
     touch "$work/$stage.finished"
 }
-plateau=(--decay 0.0001 --quantise 0 --step-micros 4)
 # A dense network learns the language cheaply, on a learning rate that stays high ...
-train base-device base device --tokens 14.7e6 "${plateau[@]}"
-train base-cloud base device --tokens 17.6e6 "${plateau[@]}"
+train base base device --tokens 45e6 --decay 0.0001 --quantise 0 --step-micros 4
 # ... becomes the start of all experts ...
-train cloud cloud cloud --tokens 3.6e6 --initial "$work/base-cloud.pt" --renew 0.1 --seed 2 \
-    --warmup 0.02 --decay 0.6 --step-micros 6
+train cloud cloud cloud --tokens 6e6 --initial "$work/base.pt" --renew 0.1 --seed 2 \
+    --warmup 0.02 --decay 0.65 --step-micros 6
 # ... and is finished under the guidance of the experts' model.
-train device device device --tokens 2.3e6 --initial "$work/base-device.pt" --seed 3 \
+train device device device --tokens 3e6 --initial "$work/base.pt" --seed 3 \
     --teacher "$work/cloud.pt" --warmup 0.02 --decay 0.8 --quantise 0.3 --step-micros 4
 
 for model in cloud device; do

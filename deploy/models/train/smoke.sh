@@ -20,13 +20,14 @@ write() {
 
 step data
 write --split train --items 8000 --seed 1 --out "$work/train.jsonl"
+write --drills --items 1000 --seed 1 --out "$work/drills.jsonl"
 write --split test --items 200 --seed 1 --out "$work/test.jsonl"
 
 step tokenizer
 "$python" "$here/tokenizer.py" "$work/train.jsonl" "$work/tokenizer" --vocab 3072
 
 run() {
-    "$python" "$here/train.py" "$@" --data "$work/train.jsonl" --tokenizer "$work/tokenizer" \
+    "$python" "$here/train.py" "$@" --data "$work/train.jsonl" --drills "$work/drills.jsonl" --tokenizer "$work/tokenizer" \
         --threads "$threads" --step-micros 2
 }
 

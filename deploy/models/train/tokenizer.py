@@ -22,9 +22,10 @@ SAMPLE_MAX = 120_000  # items read; more changes the merges no further
 
 
 def train(lines, vocab):
-    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.NFC()  # what `qwen2` means in a GGUF file
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(SPLIT), behavior="isolated"),
@@ -78,6 +79,9 @@ def load(folder):
     from tokenizers import Tokenizer
 
     return Tokenizer.from_file(str(Path(folder) / "tokenizer.json"))
+
+
+END = "<|im_end|>"
 
 
 def prompt_text(prompt):

@@ -33,6 +33,7 @@ def arguments():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("shape", choices=SHAPES)
     p.add_argument("--data", required=True)
+    p.add_argument("--drills", help="file of drills, shown once an epoch beside the data")
     p.add_argument("--tokenizer", required=True)
     p.add_argument("--out", required=True)
     p.add_argument("--tokens", type=float, help="budget in tokens")
@@ -118,6 +119,8 @@ class Run:
         self.out = Path(args.out)
         self.out.mkdir(parents=True, exist_ok=True)
         self.encoded = data.encode(args.data, args.tokenizer)
+        if args.drills:
+            self.encoded = data.joined(self.encoded, data.encode(args.drills, args.tokenizer))
         vocab = data.tok.load(args.tokenizer).get_vocab_size()
         self.config = M.Config(vocab=vocab, **SHAPES[args.shape])
         self.masters = M.initialise(self.config, torch.Generator().manual_seed(args.seed))

@@ -1,9 +1,13 @@
 //! Arithmetic: times, dates, units and money, with short working where one step is not enough.
 
+mod drill;
+
 use crate::{
     frame::{DAYS, Draw, clock, fill},
     pool::Kind,
 };
+
+pub(super) use drill::drill;
 
 const LEADS: [&str; 6] =
     ["", "Quick question. ", "Work it out. ", "Tell me: ", "A small sum. ", "Please compute. "];

@@ -1,9 +1,13 @@
 //! Facts: a question over three to six facts, some of them beside the point.
 
+mod drill;
+
 use crate::{
     frame::{Draw, fill, sentence},
     pool::Kind,
 };
+
+pub(super) use drill::drill;
 
 /// A relation that orders people, with its opposite and the questions for its two ends.
 struct Order {
@@ -131,8 +135,13 @@ fn looked_up(draw: &mut Draw<'_>, who: bool) -> (String, String) {
         .collect();
     let asked = draw.dice.below(count);
     let slots = [("n", names[asked]), ("v", values[asked].as_str())];
-    let answer = if who { names[asked].to_owned() } else { values[asked].clone() };
-    (told_and_asked(&frame, &told, &slots), answer)
+    let (from, to) = if who { (slots[1].1, slots[0].1) } else { (slots[0].1, slots[1].1) };
+    (told_and_asked(&frame, &told, &slots), found(from, to))
+}
+
+/// What was looked up and what was found, shown as working: naming the first makes the second one step away.
+fn found(from: &str, to: &str) -> String {
+    format!("{from}: {to}; Answer: {to}")
 }
 
 /// The lead, the facts, the question and the tail.
