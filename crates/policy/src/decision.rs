@@ -98,6 +98,9 @@ pub struct Inputs {
     pub probability_right: f64,
     /// Output tokens.
     pub output_tokens: f64,
+    /// Tokens of the prompt that the place is taken to hold.
+    #[serde(default)]
+    pub cached_tokens: u32,
     /// What was unknown and costed conservatively.
     pub notes: Notes,
 }

@@ -19,6 +19,12 @@ pub enum Error {
         /// Content hash of the rules given.
         given: String,
     },
+    /// A line of a decision log says something that no decision does.
+    #[error("{problem}")]
+    Line {
+        /// What is wrong.
+        problem: String,
+    },
 }
 
 /// What is wrong in a policy file, where, and how to mend it.
@@ -38,7 +44,7 @@ pub struct Flaw {
     pub mend: String,
 }
 
-/// Kinds of flaw; their names in [`Code::name`] stay as they are.
+/// Kinds of flaw; their numbers and names stay as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Code {
     /// The text is no TOML.
@@ -59,10 +65,44 @@ pub enum Code {
     NameUnknown,
     /// A name given twice.
     NameTaken,
-    /// A class that an earlier class always precedes.
+    /// A class that no request reaches.
     ClassUnreachable,
     /// No class takes what the others leave.
     ClassCatchAllMissing,
+    /// A condition that is no CEL.
+    ConditionSyntax,
+    /// A condition that uses a value as what it is not.
+    ConditionType,
+    /// A condition with a name that stands for nothing, or a value that never comes.
+    ConditionNameUnknown,
+    /// A condition that is longer, deeper or costlier than is read.
+    ConditionTooLarge,
+    /// A condition with a part of CEL that is not read here.
+    ConditionUnsupported,
+    /// A condition that always holds.
+    ConditionConstant,
+    /// A condition that reads what a request may not have.
+    ConditionUndecided,
+    /// A tier that no request reaches.
+    TierUnreachable,
+    /// A tier that is allowed and was never the cheapest.
+    TierNeverBest,
+    /// A class whose requests have no place.
+    ConstraintImpossible,
+    /// A class of which some requests have no place.
+    ConstraintNarrow,
+    /// A budget, a price or a share that lets nothing through.
+    BudgetZero,
+    /// A private request that could leave.
+    PrivacyHole,
+    /// A class whose own rules lift an escalation cap.
+    CapLifted,
+    /// An escalation cap under which nothing goes up.
+    CapUseless,
+    /// A probe that is not decided as it expects.
+    ProbeFailed,
+    /// A class that no probe reaches.
+    ProbeMissing,
 }
 
 // === impl Error ===
@@ -72,7 +112,7 @@ impl Error {
     pub fn flaw(&self) -> Option<&Flaw> {
         match self {
             Self::Rules(flaw) => Some(flaw),
-            Self::OtherPolicy { .. } => None,
+            Self::OtherPolicy { .. } | Self::Line { .. } => None,
         }
     }
 }
@@ -82,7 +122,7 @@ impl Error {
 impl fmt::Display for Flaw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, line, column, code, problem, mend } = self;
-        write!(f, "{file}:{line}:{column}: {problem} [{}]; {mend}", code.name())
+        write!(f, "{file}:{line}:{column}: {problem} [{} {}]; {mend}", code.id(), code.name())
     }
 }
 
@@ -91,20 +131,45 @@ impl std::error::Error for Flaw {}
 // === impl Code ===
 
 impl Code {
+    /// Every code with its number and its name.
+    pub const ALL: [(Self, &'static str, &'static str); 28] = [
+        (Self::Syntax, "CW0001", "syntax"),
+        (Self::TooLarge, "CW0002", "too_large"),
+        (Self::Schema, "CW0003", "schema"),
+        (Self::FieldUnknown, "CW0004", "field_unknown"),
+        (Self::FieldMissing, "CW0005", "field_missing"),
+        (Self::TypeWrong, "CW0006", "type_wrong"),
+        (Self::ValueOutOfRange, "CW0007", "value_out_of_range"),
+        (Self::NameUnknown, "CW0008", "name_unknown"),
+        (Self::NameTaken, "CW0009", "name_taken"),
+        (Self::ClassUnreachable, "CW0010", "class_unreachable"),
+        (Self::ClassCatchAllMissing, "CW0011", "class_catch_all_missing"),
+        (Self::ConditionSyntax, "CW0012", "condition_syntax"),
+        (Self::ConditionType, "CW0013", "condition_type"),
+        (Self::ConditionNameUnknown, "CW0014", "condition_name_unknown"),
+        (Self::ConditionTooLarge, "CW0015", "condition_too_large"),
+        (Self::ConditionUnsupported, "CW0016", "condition_unsupported"),
+        (Self::ConditionConstant, "CW0017", "condition_constant"),
+        (Self::ConditionUndecided, "CW0018", "condition_undecided"),
+        (Self::TierUnreachable, "CW0019", "tier_unreachable"),
+        (Self::TierNeverBest, "CW0020", "tier_never_best"),
+        (Self::ConstraintImpossible, "CW0021", "constraint_impossible"),
+        (Self::ConstraintNarrow, "CW0022", "constraint_narrow"),
+        (Self::BudgetZero, "CW0023", "budget_zero"),
+        (Self::PrivacyHole, "CW0024", "privacy_hole"),
+        (Self::CapLifted, "CW0025", "cap_lifted"),
+        (Self::CapUseless, "CW0026", "cap_useless"),
+        (Self::ProbeFailed, "CW0027", "probe_failed"),
+        (Self::ProbeMissing, "CW0028", "probe_missing"),
+    ];
+
+    /// Its stable number, such as `CW0012`.
+    pub fn id(self) -> &'static str {
+        Self::ALL[self as usize].1
+    }
+
     /// Its stable name.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Syntax => "syntax",
-            Self::TooLarge => "too_large",
-            Self::Schema => "schema",
-            Self::FieldUnknown => "field_unknown",
-            Self::FieldMissing => "field_missing",
-            Self::TypeWrong => "type_wrong",
-            Self::ValueOutOfRange => "value_out_of_range",
-            Self::NameUnknown => "name_unknown",
-            Self::NameTaken => "name_taken",
-            Self::ClassUnreachable => "class_unreachable",
-            Self::ClassCatchAllMissing => "class_catch_all_missing",
-        }
+        Self::ALL[self as usize].2
     }
 }

@@ -1,6 +1,6 @@
 //! The three estimates for one candidate: what it will cost, how long it will take, how likely it will be right.
 
-use crate::candidate::{Candidate, Kind, Price};
+use crate::candidate::{Candidate, Kind, Latency, Price};
 use crate::decision::Inputs;
 use crate::facts::Facts;
 use crate::reason::{Note, Notes};
@@ -67,9 +67,13 @@ pub(crate) fn estimate(case: &Case<'_>, candidate: &Candidate, tier: Option<&Tie
     if !case.output_known && candidate.kind != Kind::Command {
         notes.add(Note::OutputTokensUnknown);
     }
-    let (expected_ttft_seconds, expected_seconds) = seconds(case, candidate, &mut notes);
+    let cached = cached_tokens(case, candidate, &mut notes);
+    let (expected_ttft_seconds, expected_seconds) = seconds(case, candidate, (tier, cached), &mut notes);
+    let price = price(case, candidate, tier, &mut notes);
     Inputs {
-        price_usd: price_usd(case, &price(case, candidate, tier, &mut notes), candidate),
+        price_usd: price_usd(case, &price, cached, case.output_tokens)
+            + energy_usd(case, tier, cached, case.output_tokens),
+        cached_tokens: cached,
         expected_seconds,
         expected_ttft_seconds,
         probability_right: probability_right(case, candidate, tier, &mut notes),
@@ -89,11 +93,39 @@ fn expected_output_tokens(p50: f32, p90: f32) -> Option<f64> {
     Some(p50 * libm::exp(sigma * sigma / 2.0))
 }
 
+/// Tokens of the prompt that the place holds: as it says itself, or as the conversation's last answer left them.
+fn cached_tokens(case: &Case<'_>, candidate: &Candidate, notes: &mut Notes) -> u32 {
+    let said = candidate.cached_prompt_tokens;
+    let left = case.rules.session().zip(case.facts.session.as_ref()).map_or(0, |(rule, session)| {
+        let fresh = session.place == candidate.place && session.idle_seconds <= rule.cache_seconds;
+        // The cast saturates; a share of a count is no more than the count.
+        if fresh { libm::floor(f64::from(session.cached_tokens) * rule.cache_kept) as u32 } else { 0 }
+    });
+    if left > said {
+        notes.add(Note::CacheAssumed);
+    }
+    said.max(left).min(case.facts.prompt_tokens)
+}
+
+/// The speed that was measured; else the one that the tier states.
+fn latency(candidate: &Candidate, tier: Option<&Tier>, notes: &mut Notes) -> Option<Latency> {
+    if let Some(measured) = candidate.latency.filter(Latency::is_sound) {
+        return Some(measured);
+    }
+    let stated = tier.and_then(|tier| tier.latency);
+    notes.add(if stated.is_some() { Note::LatencyStated } else { Note::LatencyUnknown });
+    stated
+}
+
 /// Seconds to the first token and to the last.
-fn seconds(case: &Case<'_>, candidate: &Candidate, notes: &mut Notes) -> (f64, f64) {
+fn seconds(
+    case: &Case<'_>,
+    candidate: &Candidate,
+    (tier, cached): (Option<&Tier>, u32),
+    notes: &mut Notes,
+) -> (f64, f64) {
     let defaults = case.rules.defaults();
-    let Some(latency) = candidate.latency.filter(|latency| latency.is_sound()) else {
-        notes.add(Note::LatencyUnknown);
+    let Some(latency) = latency(candidate, tier, notes) else {
         return (defaults.expected_seconds_unknown, defaults.expected_seconds_unknown);
     };
     let mut queue = latency.queue_seconds;
@@ -101,7 +133,6 @@ fn seconds(case: &Case<'_>, candidate: &Candidate, notes: &mut Notes) -> (f64, f
         notes.add(Note::LoadUnknown);
         queue = queue.max(defaults.queue_seconds_unknown);
     }
-    let cached = candidate.cached_prompt_tokens.min(case.facts.prompt_tokens);
     let prefill = f64::from(case.facts.prompt_tokens - cached) * latency.prefill_seconds_per_token;
     let first = (latency.network_seconds + queue + prefill).min(SECONDS_MAX);
     (first, (first + case.output_tokens * latency.seconds_per_output_token).min(SECONDS_MAX))
@@ -115,12 +146,31 @@ fn price(case: &Case<'_>, candidate: &Candidate, tier: Option<&Tier>, notes: &mu
     })
 }
 
-fn price_usd(case: &Case<'_>, price: &Price, candidate: &Candidate) -> f64 {
-    let cached = candidate.cached_prompt_tokens.min(case.facts.prompt_tokens);
+fn price_usd(case: &Case<'_>, price: &Price, cached: u32, output_tokens: f64) -> f64 {
     let input = f64::from(case.facts.prompt_tokens - cached) * price.input_usd_per_million_tokens;
     let cached = f64::from(cached) * price.cached_input_usd_per_million_tokens;
-    let output = case.output_tokens * price.output_usd_per_million_tokens;
+    let output = output_tokens * price.output_usd_per_million_tokens;
     ((input + cached + output) / 1e6).min(USD_MAX)
+}
+
+/// Joules, at what they are worth to the class.
+fn energy_usd(case: &Case<'_>, tier: Option<&Tier>, cached: u32, output_tokens: f64) -> f64 {
+    let Some(energy) = tier.map(|tier| tier.energy) else { return 0.0 };
+    let joules = f64::from(case.facts.prompt_tokens - cached) * energy.joules_per_input_token
+        + output_tokens * energy.joules_per_output_token;
+    let usd_per_joule = case.class.joule_usd.unwrap_or(energy.usd_per_joule);
+    (joules * usd_per_joule).min(USD_MAX)
+}
+
+/// The most that an answer can cost, US dollars: nothing cached, and every token that may come. What a ledger reserves.
+pub(crate) fn price_bound_usd(case: &Case<'_>, candidate: &Candidate) -> f64 {
+    let tier = case.rules.tier(&candidate.tier);
+    let price = price(case, candidate, tier, &mut Notes::default());
+    let context = candidate.context_tokens_max.or_else(|| tier.and_then(|tier| tier.context_tokens_max));
+    let context = context.unwrap_or(case.rules.defaults().context_tokens_max_unknown);
+    let room = context.saturating_sub(case.facts.prompt_tokens);
+    let tokens = f64::from(case.facts.output_tokens_max.map_or(room, |max| max.min(room)));
+    price_usd(case, &price, 0, tokens) + energy_usd(case, tier, 0, tokens)
 }
 
 /// Item response theory: the logistic function of ability · requirement − difficulty, unless it is known outright.

@@ -35,6 +35,7 @@ mod vector;
 mod capabilities;
 mod facts;
 mod candidate;
+mod condition;
 mod rules;
 mod estimate;
 mod filter;
@@ -43,20 +44,39 @@ mod pick;
 mod reason;
 mod decision;
 mod table;
+mod probe;
+mod flips;
+mod diff;
+mod schema;
+mod format;
+mod check;
+pub mod ledger;
+mod log;
 mod error;
 #[cfg(feature = "wire")]
-mod wire;
+pub mod wire;
 #[cfg(test)]
 mod tests;
 
 pub use candidate::{Candidate, Kind, Latency, Load, Price};
 pub use capabilities::Capabilities;
+pub use check::{Finding, Severity, check};
+pub use condition::{CONDITION_BYTES_MAX, CONDITION_COST_MAX, Condition, Fault, Verdict};
 pub use decision::{Columns, DECISION_SCHEMA, Decision, Inputs, Placement, Record, Trail, Weighed, replay};
+pub use diff::{Change, diff};
 pub use error::{Code, Error, Flaw};
-pub use facts::{Excluded, Facts, LocalAnswer, Priority, Privacy, Topic, Version};
+pub use facts::{Excluded, Facts, LocalAnswer, Priority, Privacy, Session, Share, Spent, Topic, Version};
+pub use flips::{Flip, Input};
+pub use format::format;
+pub use log::{DecisionLine, LINE_BYTES_MAX, LOG_SCHEMA, Outcome};
 pub use name::Name;
+pub use probe::{Tried, Unmet};
 pub use reason::{Note, Notes, Reason};
-pub use rules::{Class, Defaults, LIST_LEN_MAX, RULES_BYTES_MAX, Rules, SCHEMA, Tier, When};
+pub use rules::{
+    Budget, CONDITIONS_COST_MAX, Cap, Class, Defaults, Energy, Expectation, LIST_LEN_MAX, Per, Position,
+    Probe, RULES_BYTES_MAX, Rules, SCHEMA, SessionRule, Tier,
+};
+pub use schema::json_schema;
 pub use table::Dollars;
 pub use vector::{DIMENSIONS_MAX, Vector};
 
@@ -68,4 +88,10 @@ pub fn decide(rules: &Rules, facts: &Facts, candidates: &[Candidate], seed: u64)
     let sieved = filter::filter(&case, candidates);
     let weighed = score::score(&case, sieved);
     pick::pick(&case, weighed, seed)
+}
+
+/// The most that an answer of this candidate can cost, US dollars: nothing cached, and as many tokens as may come. What a
+/// [`ledger::Ledger`] reserves before the request leaves.
+pub fn price_bound_usd(rules: &Rules, facts: &Facts, candidate: &Candidate) -> f64 {
+    estimate::price_bound_usd(&estimate::Case::new(rules, facts), candidate)
 }

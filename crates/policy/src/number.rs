@@ -35,6 +35,21 @@ pub(crate) mod option {
     }
 }
 
+/// The same for `Option<f32>`.
+pub(crate) mod option_f32 {
+    use serde::{Deserializer, Serializer};
+
+    /// Writes `None` as null, and a number as [`super::f32::serialize`] does.
+    pub(crate) fn serialize<S: Serializer>(value: &Option<f32>, to: S) -> Result<S::Ok, S::Error> {
+        super::option::serialize(&value.map(::core::primitive::f64::from), to)
+    }
+
+    /// Reads null, a number or a name.
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f32>, D::Error> {
+        Ok(super::option::deserialize(from)?.map(|value| value as f32))
+    }
+}
+
 /// The same for `f32`.
 pub(crate) mod f32 {
     use serde::{Deserialize, Deserializer, Serializer};

@@ -64,6 +64,31 @@ pub enum Reason {
         /// Most that it may cost, US dollars.
         max_usd: f64,
     },
+    /// A budget has too little left.
+    BudgetSpent {
+        /// The budget.
+        budget: Name,
+        /// The answer's price, US dollars.
+        price_usd: f64,
+        /// What is left in its window, US dollars.
+        left_usd: f64,
+    },
+    /// The model does not know the language.
+    Language {
+        /// The language of the request.
+        language: Name,
+    },
+    /// As many went up as may.
+    EscalationCap {
+        /// The cap.
+        cap: Name,
+        /// Requests that went up in its window.
+        up: u64,
+        /// Requests in its window.
+        all: u64,
+        /// The share that may go up.
+        share_max: f64,
+    },
     /// The place takes no work.
     Unhealthy,
     /// The caller left it out this time.
@@ -100,15 +125,43 @@ pub enum Note {
     PriceUnknown,
     /// The place has answered already: price and waiting are spent, its confidence is its probability.
     Answered,
+    /// Nothing was measured of its speed: what its tier states stands in.
+    LatencyStated,
+    /// The conversation's last answer is taken to have left this prompt there.
+    CacheAssumed,
+    /// An escalation cap is reached, and the rules let the request stay nowhere.
+    CapLifted,
+    /// Nobody says what is spent of a budget that counts the request: it is taken to be whole.
+    BudgetUnknown,
+    /// Nobody says what went up under an escalation cap that counts the request: it is taken to be untouched.
+    ShareUnknown,
 }
 
 /// A set of notes; written as a list of their codes.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub struct Notes(u8);
+pub struct Notes(u16);
 
 // === impl Reason ===
 
 impl Reason {
+    /// Every stable name.
+    pub const CODES: [&'static str; 14] = [
+        "privacy",
+        "residency",
+        "forbidden",
+        "not_allowed",
+        "capability",
+        "language",
+        "context_length",
+        "unhealthy",
+        "excluded",
+        "deadline",
+        "budget",
+        "budget_spent",
+        "probability_too_low",
+        "escalation_cap",
+    ];
+
     /// Its stable name.
     pub fn code(&self) -> &'static str {
         match self {
@@ -120,6 +173,9 @@ impl Reason {
             Self::ContextLength { .. } => "context_length",
             Self::Deadline { .. } => "deadline",
             Self::Budget { .. } => "budget",
+            Self::BudgetSpent { .. } => "budget_spent",
+            Self::Language { .. } => "language",
+            Self::EscalationCap { .. } => "escalation_cap",
             Self::Unhealthy => "unhealthy",
             Self::Excluded { .. } => "excluded",
             Self::ProbabilityTooLow { .. } => "probability_too_low",
@@ -152,6 +208,14 @@ impl fmt::Display for Reason {
             Self::Budget { price_usd, max_usd } => {
                 write!(f, "it would cost {} of at most {}", Dollars(*price_usd), Dollars(*max_usd))
             }
+            Self::BudgetSpent { budget, price_usd, left_usd } => {
+                let (price, left) = (Dollars(*price_usd), Dollars(*left_usd));
+                write!(f, "it would cost {price}, and the budget {budget} has {left} left")
+            }
+            Self::Language { language } => write!(f, "it does not know the language {language}"),
+            Self::EscalationCap { cap, up, all, share_max } => {
+                write!(f, "{up} of {all} went up, and the cap {cap} lets a share of {share_max} up")
+            }
             Self::Unhealthy => f.write_str("it takes no work"),
             Self::Excluded { reason } => write!(f, "left out: {reason}"),
             Self::ProbabilityTooLow { probability_right, min } => {
@@ -161,11 +225,24 @@ impl fmt::Display for Reason {
     }
 }
 
+impl Reason {
+    /// Whether it comes of an estimate, which a text may be written to sway, and not of a rule.
+    pub fn is_estimated(&self) -> bool {
+        matches!(
+            self,
+            Self::Deadline { .. }
+                | Self::Budget { .. }
+                | Self::BudgetSpent { .. }
+                | Self::ProbabilityTooLow { .. }
+        )
+    }
+}
+
 // === impl Note ===
 
 impl Note {
     /// Every note, in the order in which they are written.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 13] = [
         Self::TierUnknown,
         Self::LatencyUnknown,
         Self::LoadUnknown,
@@ -174,6 +251,11 @@ impl Note {
         Self::ContextUnknown,
         Self::PriceUnknown,
         Self::Answered,
+        Self::LatencyStated,
+        Self::CacheAssumed,
+        Self::CapLifted,
+        Self::BudgetUnknown,
+        Self::ShareUnknown,
     ];
 
     /// Its stable name.
@@ -187,6 +269,11 @@ impl Note {
             Self::ContextUnknown => "context_unknown",
             Self::PriceUnknown => "price_unknown",
             Self::Answered => "answered",
+            Self::LatencyStated => "latency_stated",
+            Self::CacheAssumed => "cache_assumed",
+            Self::CapLifted => "cap_lifted",
+            Self::BudgetUnknown => "budget_unknown",
+            Self::ShareUnknown => "share_unknown",
         }
     }
 }
@@ -199,12 +286,12 @@ impl Notes {
 
     /// Adds a note.
     pub fn add(&mut self, note: Note) {
-        self.0 |= 1 << note as u8;
+        self.0 |= 1 << note as u16;
     }
 
     /// Whether the note is there.
     pub fn contains(self, note: Note) -> bool {
-        self.0 & (1 << note as u8) != 0
+        self.0 & (1 << note as u16) != 0
     }
 
     /// The notes, in the order of [`Note::ALL`].

@@ -1,17 +1,27 @@
 //! The policy: what waiting and being wrong are worth to each class of request, what each tier costs and can do.
 
-use crate::candidate::{Kind, Price};
+use serde::Serialize;
+
+use crate::candidate::{Kind, Latency, Price};
 use crate::capabilities::Capabilities;
+use crate::condition::Condition;
 use crate::error::Error;
-use crate::facts::{Facts, Priority, Privacy, Topic};
+use crate::facts::{Facts, Privacy};
 use crate::name::Name;
 use crate::vector::Vector;
 
+mod limits;
 mod source;
+pub(crate) mod form;
 mod section;
+mod probes;
 mod parse;
 #[cfg(test)]
 mod tests;
+
+pub use limits::{Budget, Cap, Per};
+pub use probes::{Expectation, Probe};
+pub(crate) use source::{nearest, suggestion};
 
 /// The edition of the policy file that is read.
 pub const SCHEMA: &str = "causeway.policy/v1";
@@ -22,19 +32,43 @@ pub const RULES_BYTES_MAX: usize = 1 << 20;
 /// Most classes, most tiers, and most entries of any list in a policy file.
 pub const LIST_LEN_MAX: usize = 1024;
 
+/// Most steps that all conditions of a policy may cost together: what bounds the time of a decision.
+pub const CONDITIONS_COST_MAX: usize = 16_384;
+
 /// A policy, checked. Made by [`Rules::parse`] only, so that every reader has the same guarantees: names are unique,
 /// numbers are finite and in range, and the last class takes whatever the others leave.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Rules {
+    #[serde(skip)]
+    file: Name,
+    #[serde(skip)]
     hash: Name,
     defaults: Defaults,
+    session: Option<SessionRule>,
+    #[serde(rename = "tier")]
     tiers: Vec<Tier>,
+    /// The last takes everything.
+    #[serde(rename = "class")]
     classes: Vec<Class>,
-    catch_all: Class,
+    #[serde(rename = "budget")]
+    budgets: Vec<Budget>,
+    #[serde(rename = "escalation_cap")]
+    caps: Vec<Cap>,
+    #[serde(rename = "probe")]
+    probes: Vec<Probe>,
+}
+
+/// Where something stands in the policy file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Position {
+    /// Line, counted from 1.
+    pub line: usize,
+    /// Column in characters, counted from 1.
+    pub column: usize,
 }
 
 /// What stands in for what is not known. Chosen so that knowing nothing of a place never makes it look good.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Defaults {
     /// Seconds to the last token where a place's speed is unknown.
     pub expected_seconds_unknown: f64,
@@ -50,8 +84,17 @@ pub struct Defaults {
     pub price_unknown: Price,
 }
 
+/// What a conversation leaves behind where it was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct SessionRule {
+    /// How long the prompt is believed to be held, seconds since the last answer.
+    pub cache_seconds: f64,
+    /// The share of it that is believed to be held, in [0, 1].
+    pub cache_kept: f64,
+}
+
 /// A kind of place: its prices, its abilities, its limits.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Tier {
     /// Its name; candidates belong to it by this.
     pub name: Name,
@@ -59,58 +102,68 @@ pub struct Tier {
     pub kind: Kind,
     /// What its tokens cost.
     pub price: Price,
+    /// What its tokens cost in energy, and energy in dollars.
+    pub energy: Energy,
     /// What its model can do; `None`: unknown.
     pub abilities: Option<Vector>,
     /// Tokens of prompt and answer together; `None`: unknown.
     pub context_tokens_max: Option<u32>,
     /// What its places take and do.
     pub capabilities: Capabilities,
+    /// The languages that its model knows; empty: all.
+    pub languages: Vec<Name>,
     /// Regions in which its places may compute; empty: not said.
     pub regions: Vec<Name>,
+    /// Its stated speed, for places of which nothing was measured; `None`: not stated.
+    pub latency: Option<Latency>,
+    /// Where it stands in the file.
+    #[serde(skip)]
+    pub at: Position,
 }
 
-/// A class of request: who is meant, and what time and truth are worth to them.
-#[derive(Clone, Debug, PartialEq)]
+/// Energy of tokens, and its price.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Energy {
+    /// Joules for each prompt token that is not cached.
+    pub joules_per_input_token: f64,
+    /// Joules for each output token.
+    pub joules_per_output_token: f64,
+    /// What a joule costs, US dollars.
+    pub usd_per_joule: f64,
+}
+
+/// A class of request: who is meant, what time and truth are worth to them, and what is forbidden.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Class {
     /// Its name.
     pub name: Name,
-    /// What a request must be to belong; `None`: anything.
-    pub when: Option<When>,
+    /// What must hold of a request for it to belong; `None`: anything.
+    pub when: Option<Condition>,
     /// What a second of waiting costs, US dollars.
     pub second_usd: f64,
     /// What a wrong answer costs, US dollars.
     pub wrong_answer_usd: f64,
+    /// What a joule of a device costs, US dollars; `None`: as the tier says.
+    pub joule_usd: Option<f64>,
+    /// Its requests leave no further than this.
+    pub privacy: Privacy,
+    /// The region that its requests may not leave.
+    pub residency: Option<Name>,
+    /// The only places that it may use; empty: all.
+    pub places_only: Vec<Name>,
     /// Places that it may not use.
     pub places_forbidden: Vec<Name>,
-    /// Tiers that it may not use.
-    pub tiers_forbidden: Vec<Name>,
     /// The only tiers that it may use; empty: all.
     pub tiers_only: Vec<Name>,
+    /// Tiers that it may not use.
+    pub tiers_forbidden: Vec<Name>,
     /// Least probability of being right that it accepts.
     pub probability_right_min: Option<f64>,
     /// Most that one answer may cost, US dollars.
     pub price_max_usd: Option<f64>,
-}
-
-/// Conditions on a request; all that are given must hold. Within a list, one suffices.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct When {
-    /// Any of these priorities; empty: every one.
-    pub priority_any: Vec<Priority>,
-    /// Any of these topics; empty: every one.
-    pub topic_any: Vec<Topic>,
-    /// Any of these privacy classes; empty: every one.
-    pub privacy_any: Vec<Privacy>,
-    /// Any of these tenants; empty: every one.
-    pub tenant_any: Vec<Name>,
-    /// Any of these languages; empty: every one.
-    pub language_any: Vec<Name>,
-    /// Any of these residencies; empty: every one, and none.
-    pub residency_any: Vec<Name>,
-    /// Least prompt tokens.
-    pub prompt_tokens_min: Option<u32>,
-    /// Most prompt tokens.
-    pub prompt_tokens_max: Option<u32>,
+    /// Where it stands in the file.
+    #[serde(skip)]
+    pub at: Position,
 }
 
 // === impl Rules ===
@@ -119,6 +172,11 @@ impl Rules {
     /// Reads a policy. `file_name` only names the file in errors.
     pub fn parse(file_name: &str, text: &str) -> Result<Self, Error> {
         parse::rules(file_name, text)
+    }
+
+    /// The file, as [`Rules::parse`] was told.
+    pub fn file(&self) -> &Name {
+        &self.file
     }
 
     /// Lower-case hexadecimal BLAKE3 of the text that these rules were read from.
@@ -131,6 +189,11 @@ impl Rules {
         &self.defaults
     }
 
+    /// What a conversation leaves behind; `None`: nothing is believed of it.
+    pub fn session(&self) -> Option<&SessionRule> {
+        self.session.as_ref()
+    }
+
     /// The tiers, in the order of the file.
     pub fn tiers(&self) -> &[Tier] {
         &self.tiers
@@ -141,15 +204,46 @@ impl Rules {
         self.tiers.iter().find(|tier| tier.name == *name)
     }
 
-    /// The classes, in the order of the file.
-    pub fn classes(&self) -> impl Iterator<Item = &Class> {
-        self.classes.iter().chain([&self.catch_all])
+    /// The classes, in the order of the file; the last takes everything.
+    pub fn classes(&self) -> &[Class] {
+        &self.classes
+    }
+
+    /// The class of this name.
+    pub fn class(&self, name: &str) -> Option<&Class> {
+        self.classes.iter().find(|class| class.name == *name)
+    }
+
+    /// The budgets, in the order of the file.
+    pub fn budgets(&self) -> &[Budget] {
+        &self.budgets
+    }
+
+    /// The escalation caps, in the order of the file.
+    pub fn caps(&self) -> &[Cap] {
+        &self.caps
+    }
+
+    /// The probes, in the order of the file.
+    pub fn probes(&self) -> &[Probe] {
+        &self.probes
     }
 
     /// The first class that the request belongs to.
     pub fn class_of(&self, facts: &Facts) -> &Class {
         let matches = |class: &&Class| class.when.as_ref().is_none_or(|when| when.holds(facts));
-        self.classes.iter().find(matches).unwrap_or(&self.catch_all)
+        // The last class has no condition, so that one is always found.
+        self.classes.iter().find(matches).unwrap_or(&self.classes[self.classes.len() - 1])
+    }
+}
+
+// === impl Class ===
+
+impl Class {
+    /// Whether its own lists allow a tier.
+    pub fn allows_tier(&self, tier: &str) -> bool {
+        (self.tiers_only.is_empty() || self.tiers_only.iter().any(|only| only == tier))
+            && !self.tiers_forbidden.iter().any(|forbidden| forbidden == tier)
     }
 }
 
@@ -171,25 +265,4 @@ impl Default for Defaults {
             },
         }
     }
-}
-
-// === impl When ===
-
-impl When {
-    /// Whether the request is meant.
-    pub fn holds(&self, facts: &Facts) -> bool {
-        any(&self.priority_any, &facts.priority)
-            && any(&self.topic_any, &facts.topic)
-            && any(&self.privacy_any, &facts.privacy)
-            && any(&self.tenant_any, &facts.tenant)
-            && any(&self.language_any, &facts.language)
-            && (self.residency_any.is_empty()
-                || facts.residency.as_ref().is_some_and(|region| self.residency_any.contains(region)))
-            && self.prompt_tokens_min.is_none_or(|min| facts.prompt_tokens >= min)
-            && self.prompt_tokens_max.is_none_or(|max| facts.prompt_tokens <= max)
-    }
-}
-
-fn any<T: PartialEq>(wanted: &[T], is: &T) -> bool {
-    wanted.is_empty() || wanted.contains(is)
 }

@@ -9,6 +9,22 @@ mod golden;
 #[cfg(feature = "wire")]
 mod wire;
 
+/// Every policy that ships, by its file's name.
+pub(crate) fn shipped() -> Vec<(String, String)> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/policies");
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(&folder).expect("the shipped policies") {
+        let path = entry.expect("an entry").path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+            found.push((name, std::fs::read_to_string(&path).expect("a policy")));
+        }
+    }
+    found.sort();
+    assert!(found.len() >= 2, "{} holds too few policies", folder.display());
+    found
+}
+
 /// The policy of the demo.
 fn demo() -> Rules {
     Rules::parse("demo.toml", include_str!("../../../deploy/policies/demo.toml"))
@@ -81,4 +97,29 @@ fn small() -> Candidate {
 
 fn large() -> Candidate {
     place("large/1", "large", Kind::Cloud)
+}
+
+#[test]
+fn nothing_in_this_crate_has_a_clock_or_does_input_or_output() {
+    let mut folders = vec![std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    let mut read = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() && !path.ends_with("tests") {
+                folders.push(path);
+            } else if path.is_file() && !path.ends_with("tests.rs") {
+                let text = std::fs::read_to_string(&path).expect("text");
+                for word in
+                    ["std::time", "std::fs", "std::net", "std::io", "std::env", "std::thread", "tokio"]
+                {
+                    let named =
+                        text.lines().any(|line| !line.trim_start().starts_with("//") && line.contains(word));
+                    assert!(!named, "{} names {word}", path.display());
+                }
+                read += 1;
+            }
+        }
+    }
+    assert!(read > 20, "{read} files");
 }

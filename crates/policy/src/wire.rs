@@ -1,4 +1,6 @@
-//! A decision as it travels between hops.
+//! What travels between hops: a request on its way to a decision, and the decision.
+
+pub mod request;
 
 use proto::v1;
 

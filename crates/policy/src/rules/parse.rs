@@ -1,84 +1,21 @@
-//! From the text of a policy to checked rules.
+//! From the text of a policy file to checked rules.
 
 use toml_edit::{Document, TableLike};
 
+use super::form;
+use super::limits::{Budget, Cap, Per};
+use super::probes::{Expectation, Probe};
 use super::section::{Section, Spelled};
 use super::source::{Source, suggestion};
-use super::{Class, Defaults, RULES_BYTES_MAX, Rules, SCHEMA, Tier, When};
-use crate::candidate::{Kind, Price};
+use super::{
+    CONDITIONS_COST_MAX, Class, Defaults, Energy, RULES_BYTES_MAX, Rules, SCHEMA, SessionRule, Tier,
+};
+use crate::candidate::{Kind, Latency, Price};
 use crate::capabilities::Capabilities;
 use crate::error::{Code, Error};
-use crate::facts::{Priority, Privacy, Topic};
+use crate::facts::Privacy;
 use crate::name::Name;
 use crate::vector::{DIMENSIONS_MAX, Vector};
-
-const FILE: &[&str] = &["schema", "defaults", "tier", "class"];
-const DEFAULTS: &[&str] = &[
-    "expected_seconds_unknown",
-    "queue_seconds_unknown",
-    "probability_right_unknown",
-    "output_tokens_unknown",
-    "context_tokens_max_unknown",
-    "input_usd_per_million_tokens_unknown",
-    "output_usd_per_million_tokens_unknown",
-];
-const TIER: &[&str] = &[
-    "name",
-    "kind",
-    "input_usd_per_million_tokens",
-    "cached_input_usd_per_million_tokens",
-    "output_usd_per_million_tokens",
-    "abilities",
-    "context_tokens_max",
-    "capabilities",
-    "regions",
-];
-const CLASS: &[&str] = &[
-    "name",
-    "when",
-    "second_usd",
-    "wrong_answer_usd",
-    "places_forbidden",
-    "tiers_forbidden",
-    "tiers_only",
-    "probability_right_min",
-    "price_max_usd",
-];
-const WHEN: &[&str] = &[
-    "priority",
-    "priority_any",
-    "topic",
-    "topic_any",
-    "privacy",
-    "privacy_any",
-    "tenant_any",
-    "language_any",
-    "residency_any",
-    "prompt_tokens_min",
-    "prompt_tokens_max",
-];
-
-const PRIORITIES: &[(&str, Priority)] = &[
-    ("interactive", Priority::Interactive),
-    ("normal", Priority::Normal),
-    ("background", Priority::Background),
-];
-const TOPICS: &[(&str, Topic)] = &[
-    ("none", Topic::None),
-    ("medical", Topic::Medical),
-    ("legal", Topic::Legal),
-    ("self_harm", Topic::SelfHarm),
-    ("dangerous", Topic::Dangerous),
-];
-const PRIVACIES: &[(&str, Privacy)] =
-    &[("normal", Privacy::Normal), ("home_only", Privacy::HomeOnly), ("local_only", Privacy::LocalOnly)];
-
-/// The most that any price or worth may be, US dollars: sums and products with it stay finite and exact enough.
-const USD_MAX: f64 = 1e6;
-/// The longest that anything may be expected to take by default, seconds: one day.
-const SECONDS_MAX: f64 = 86_400.0;
-/// What is not known may not be costed as nothing.
-const SECONDS_UNKNOWN_MIN: f64 = 0.001;
 
 /// Reads and checks a policy.
 pub(super) fn rules(file: &str, text: &str) -> Result<Rules, Error> {
@@ -94,60 +31,76 @@ pub(super) fn rules(file: &str, text: &str) -> Result<Rules, Error> {
     let table: &dyn TableLike = document.as_table();
     // The schema comes first: fields of another edition are no spelling mistakes.
     schema(&source, table)?;
-    let root = Section::open(source, "the policy", (table, None), FILE)?;
+    let root = Section::open(source, (table, None), &form::FILE)?;
     let tiers = tiers(&root)?;
-    let (classes, catch_all) = classes(&root, &tiers)?;
+    let classes = classes(&root, &tiers)?;
+    let budgets = budgets(&root, &classes)?;
+    costs(&source, &classes, &budgets)?;
     Ok(Rules {
+        file: file.into(),
         hash: blake3::hash(text.as_bytes()).to_hex().as_str().into(),
         defaults: defaults(&root)?,
+        session: session(&root)?,
+        caps: caps(&root, &tiers, &classes)?,
+        probes: probes(&root, &tiers, &classes)?,
         tiers,
         classes,
-        catch_all,
+        budgets,
     })
 }
 
 fn schema(source: &Source<'_>, table: &dyn TableLike) -> Result<(), Error> {
     let item = table.get("schema");
-    match item.and_then(toml_edit::Item::as_str) {
-        Some(SCHEMA) => Ok(()),
-        Some(other) => Err(source.flaw(
-            item.and_then(toml_edit::Item::span),
-            Code::Schema,
-            format!("this is a `{other}`"),
-            format!("give a `{SCHEMA}`"),
-        )),
-        None => Err(source.flaw(
-            item.and_then(toml_edit::Item::span),
-            Code::Schema,
-            "the policy does not say which edition it is",
-            format!("begin with `schema = \"{SCHEMA}\"`"),
-        )),
+    let problem = match item.and_then(toml_edit::Item::as_str) {
+        Some(SCHEMA) => return Ok(()),
+        Some(other) => format!("this is a `{other}`"),
+        None => "the policy does not say which edition it is".to_owned(),
+    };
+    let mend = format!("begin with `schema = \"{SCHEMA}\"`");
+    Err(source.flaw(item.and_then(toml_edit::Item::span), Code::Schema, problem, mend))
+}
+
+/// The conditions bound the time of a decision only together.
+fn costs(source: &Source<'_>, classes: &[Class], budgets: &[Budget]) -> Result<(), Error> {
+    let conditions =
+        classes.iter().map(|class| &class.when).chain(budgets.iter().map(|budget| &budget.when)).flatten();
+    let cost: usize = conditions.map(crate::condition::Condition::cost).sum();
+    if cost <= CONDITIONS_COST_MAX {
+        return Ok(());
     }
+    let problem = format!("all conditions together cost {cost} steps");
+    let mend = format!("give conditions of at most {CONDITIONS_COST_MAX}");
+    Err(source.flaw(None, Code::ConditionTooLarge, problem, mend))
 }
 
 fn defaults(root: &Section<'_>) -> Result<Defaults, Error> {
     let mut defaults = Defaults::default();
-    let Some(section) = root.table("defaults", "[defaults]", DEFAULTS)? else { return Ok(defaults) };
-    let set = |to: &mut f64, key: &str, min: f64, max: f64| {
-        section.number(key, min..=max).map(|given| *to = given.unwrap_or(*to))
-    };
-    let seconds = SECONDS_UNKNOWN_MIN;
-    set(&mut defaults.expected_seconds_unknown, "expected_seconds_unknown", seconds, SECONDS_MAX)?;
-    set(&mut defaults.queue_seconds_unknown, "queue_seconds_unknown", 0.0, SECONDS_MAX)?;
-    set(&mut defaults.probability_right_unknown, "probability_right_unknown", 0.0, 1.0)?;
-    set(&mut defaults.output_tokens_unknown, "output_tokens_unknown", 1.0, 1e6)?;
+    let Some(section) = root.table("defaults", &form::DEFAULTS)? else { return Ok(defaults) };
+    let set = |to: &mut f64, key: &str| section.number(key).map(|given| *to = given.unwrap_or(*to));
+    set(&mut defaults.expected_seconds_unknown, "expected_seconds_unknown")?;
+    set(&mut defaults.queue_seconds_unknown, "queue_seconds_unknown")?;
+    set(&mut defaults.probability_right_unknown, "probability_right_unknown")?;
+    set(&mut defaults.output_tokens_unknown, "output_tokens_unknown")?;
     let price = &mut defaults.price_unknown;
-    set(&mut price.input_usd_per_million_tokens, "input_usd_per_million_tokens_unknown", 0.0, USD_MAX)?;
-    set(&mut price.output_usd_per_million_tokens, "output_usd_per_million_tokens_unknown", 0.0, USD_MAX)?;
+    set(&mut price.input_usd_per_million_tokens, "input_usd_per_million_tokens_unknown")?;
+    set(&mut price.output_usd_per_million_tokens, "output_usd_per_million_tokens_unknown")?;
     price.cached_input_usd_per_million_tokens = price.input_usd_per_million_tokens;
-    if let Some(tokens) = section.whole("context_tokens_max_unknown", 1)? {
+    if let Some(tokens) = section.whole("context_tokens_max_unknown")? {
         defaults.context_tokens_max_unknown = tokens;
     }
     Ok(defaults)
 }
 
+fn session(root: &Section<'_>) -> Result<Option<SessionRule>, Error> {
+    let Some(section) = root.table("session", &form::SESSION)? else { return Ok(None) };
+    Ok(Some(SessionRule {
+        cache_seconds: section.number_required("cache_seconds")?,
+        cache_kept: section.number("cache_kept")?.unwrap_or(1.0),
+    }))
+}
+
 fn tiers(root: &Section<'_>) -> Result<Vec<Tier>, Error> {
-    let sections = root.tables("tier", "[[tier]]", TIER)?;
+    let sections = root.tables("tier", &form::TIER)?;
     if sections.is_empty() {
         return Err(root.missing("[[tier]]"));
     }
@@ -155,31 +108,71 @@ fn tiers(root: &Section<'_>) -> Result<Vec<Tier>, Error> {
     for section in &sections {
         let name = unused(section, "tier", tiers.iter().map(|tier| &tier.name))?;
         let kind = section.choice(&section.text_required("kind")?, &Kind::ALL)?;
+        let energy = energy(section)?;
         tiers.push(Tier {
             name,
             kind,
-            price: price(section)?,
+            price: price(section, energy)?,
+            energy,
             abilities: abilities(section)?,
-            context_tokens_max: section.whole("context_tokens_max", 1)?,
+            context_tokens_max: section.whole("context_tokens_max")?,
             capabilities: match section.choices("capabilities", &Capabilities::ALL)? {
                 some if some.is_empty() => Capabilities::TEXT,
                 some => some.into_iter().fold(Capabilities::NONE, Capabilities::with),
             },
+            languages: section.names("languages")?,
             regions: section.names("regions")?,
+            latency: latency(section)?,
+            at: section.position(),
         });
     }
     Ok(tiers)
 }
 
-fn price(section: &Section<'_>) -> Result<Price, Error> {
-    let range = 0.0..=USD_MAX;
-    let input = section.number_required("input_usd_per_million_tokens", range.clone())?;
-    let cached = section.number("cached_input_usd_per_million_tokens", range.clone())?;
+/// Tokens of a tier that states their energy need no other price.
+fn price(section: &Section<'_>, energy: Energy) -> Result<Price, Error> {
+    let powered = energy.joules_per_output_token > 0.0;
+    let required = |key: &str| match section.number(key)? {
+        Some(usd) => Ok(usd),
+        None if powered => Ok(0.0),
+        None => Err(section.missing(key)),
+    };
+    let input = required("input_usd_per_million_tokens")?;
+    let cached = section.number("cached_input_usd_per_million_tokens")?;
     Ok(Price {
         input_usd_per_million_tokens: input,
         cached_input_usd_per_million_tokens: cached.unwrap_or(input),
-        output_usd_per_million_tokens: section.number_required("output_usd_per_million_tokens", range)?,
+        output_usd_per_million_tokens: required("output_usd_per_million_tokens")?,
     })
+}
+
+fn energy(section: &Section<'_>) -> Result<Energy, Error> {
+    let input = section.number("joules_per_input_token")?;
+    let output = section.number("joules_per_output_token")?;
+    let price = section.number("usd_per_joule")?;
+    if (input.is_some() || output.is_some()) && price.is_none() {
+        return Err(section.missing("usd_per_joule"));
+    }
+    Ok(Energy {
+        joules_per_input_token: input.unwrap_or(0.0),
+        joules_per_output_token: output.unwrap_or(0.0),
+        usd_per_joule: price.unwrap_or(0.0),
+    })
+}
+
+fn latency(section: &Section<'_>) -> Result<Option<Latency>, Error> {
+    let keys = ["queue_seconds", "network_seconds", "prefill_seconds_per_token", "seconds_per_output_token"];
+    let mut stated = [None; 4];
+    for (slot, key) in stated.iter_mut().zip(keys) {
+        *slot = section.number(key)?;
+    }
+    let [queue, network, prefill, output] = stated.map(|seconds| seconds.unwrap_or(0.0));
+    Ok(stated.iter().any(Option::is_some).then_some(Latency {
+        queue_seconds: queue,
+        network_seconds: network,
+        prefill_seconds_per_token: prefill,
+        seconds_per_output_token: output,
+    }))
 }
 
 fn abilities(section: &Section<'_>) -> Result<Option<Vector>, Error> {
@@ -193,9 +186,9 @@ fn abilities(section: &Section<'_>) -> Result<Option<Vector>, Error> {
     Ok(Some(Vector::new(&narrow)))
 }
 
-/// The classes but the last, and the last, which must take everything.
-fn classes(root: &Section<'_>, tiers: &[Tier]) -> Result<(Vec<Class>, Class), Error> {
-    let sections = root.tables("class", "[[class]]", CLASS)?;
+/// The classes, of which the last must take everything.
+fn classes(root: &Section<'_>, tiers: &[Tier]) -> Result<Vec<Class>, Error> {
+    let sections = root.tables("class", &form::CLASS)?;
     let mut classes: Vec<Class> = Vec::with_capacity(sections.len());
     for section in &sections {
         if let Some(before) = classes.last().filter(|class| class.when.is_none()) {
@@ -209,70 +202,148 @@ fn classes(root: &Section<'_>, tiers: &[Tier]) -> Result<(Vec<Class>, Class), Er
         let name = unused(section, "class", classes.iter().map(|class| &class.name))?;
         classes.push(class(section, name, tiers)?);
     }
-    match classes.pop() {
-        Some(last) if last.when.is_none() => Ok((classes, last)),
-        _ => Err(root.source.flaw(
-            sections.last().and_then(|section| section.span.clone()),
-            Code::ClassCatchAllMissing,
-            "a request that matches no class would have no worth",
-            "end with a [[class]] that has no `when`",
-        )),
+    if classes.last().is_some_and(|last| last.when.is_none()) {
+        return Ok(classes);
     }
+    Err(root.source.flaw(
+        sections.last().and_then(|section| section.span.clone()),
+        Code::ClassCatchAllMissing,
+        "a request that matches no class would have no worth",
+        "end with a [[class]] that has no `when`",
+    ))
 }
 
 fn class(section: &Section<'_>, name: Name, tiers: &[Tier]) -> Result<Class, Error> {
-    let worth = 0.0..=USD_MAX;
+    let tiers: Vec<&Name> = tiers.iter().map(|tier| &tier.name).collect();
     Ok(Class {
         name,
-        when: section.table("when", "`when`", WHEN)?.map(|when| conditions(&when)).transpose()?,
-        second_usd: section.number_required("second_usd", worth.clone())?,
-        wrong_answer_usd: section.number_required("wrong_answer_usd", worth.clone())?,
+        when: section.condition("when")?,
+        second_usd: section.number_required("second_usd")?,
+        wrong_answer_usd: section.number_required("wrong_answer_usd")?,
+        joule_usd: section.number("joule_usd")?,
+        privacy: match section.text("privacy")? {
+            Some(spelled) => section.choice(&spelled, &Privacy::ALL)?,
+            None => Privacy::Normal,
+        },
+        residency: section.text("residency")?.map(|spelled| spelled.name),
+        places_only: section.names("places_only")?,
         places_forbidden: section.names("places_forbidden")?,
-        tiers_forbidden: known_tiers(section, "tiers_forbidden", tiers)?,
-        tiers_only: known_tiers(section, "tiers_only", tiers)?,
-        probability_right_min: section.number("probability_right_min", 0.0..=1.0)?,
-        price_max_usd: section.number("price_max_usd", worth)?,
+        tiers_only: known(section, "tiers_only", "[[tier]]", &tiers)?,
+        tiers_forbidden: known(section, "tiers_forbidden", "[[tier]]", &tiers)?,
+        probability_right_min: section.number("probability_right_min")?,
+        price_max_usd: section.number("price_max_usd")?,
+        at: section.position(),
     })
 }
 
-fn conditions(section: &Section<'_>) -> Result<When, Error> {
-    Ok(When {
-        priority_any: one_or_any(section, "priority", "priority_any", PRIORITIES)?,
-        topic_any: one_or_any(section, "topic", "topic_any", TOPICS)?,
-        privacy_any: one_or_any(section, "privacy", "privacy_any", PRIVACIES)?,
-        tenant_any: section.names("tenant_any")?,
-        language_any: section.names("language_any")?,
-        residency_any: section.names("residency_any")?,
-        prompt_tokens_min: section.whole("prompt_tokens_min", 0)?,
-        prompt_tokens_max: section.whole("prompt_tokens_max", 0)?,
-    })
-}
-
-/// `priority = "x"` and `priority_any = ["x", "y"]` say the same kind of thing; both together are one list.
-fn one_or_any<T: Copy>(
-    section: &Section<'_>,
-    one: &str,
-    any: &str,
-    known: &[(&'static str, T)],
-) -> Result<Vec<T>, Error> {
-    let mut wanted = section.choices(any, known)?;
-    if let Some(spelled) = section.text(one)? {
-        wanted.push(section.choice(&spelled, known)?);
+fn budgets(root: &Section<'_>, classes: &[Class]) -> Result<Vec<Budget>, Error> {
+    let classes: Vec<&Name> = classes.iter().map(|class| &class.name).collect();
+    let mut budgets: Vec<Budget> = Vec::new();
+    for section in &root.tables("budget", &form::BUDGET)? {
+        let name = unused(section, "budget", budgets.iter().map(|budget| &budget.name))?;
+        budgets.push(Budget {
+            name,
+            when: section.condition("when")?,
+            classes: known(section, "classes", "[[class]]", &classes)?,
+            per: per(section)?,
+            usd_max: section.number_required("usd_max")?,
+            window_seconds: section.number_required("window_seconds")?,
+            at: section.position(),
+        });
     }
-    Ok(wanted)
+    Ok(budgets)
 }
 
-fn known_tiers(section: &Section<'_>, key: &str, tiers: &[Tier]) -> Result<Vec<Name>, Error> {
-    let known = |spelled: Spelled| match tiers.iter().find(|tier| tier.name == spelled.name) {
-        Some(tier) => Ok(tier.name.clone()),
-        None => Err(section.source.flaw(
-            spelled.span,
-            Code::NameUnknown,
-            format!("`{key}` names `{}`, which is no [[tier]]", spelled.name),
-            suggestion(&spelled.name, tiers.iter().map(|tier| tier.name.as_str())),
-        )),
-    };
-    section.texts(key)?.into_iter().map(known).collect()
+fn caps(root: &Section<'_>, tiers: &[Tier], classes: &[Class]) -> Result<Vec<Cap>, Error> {
+    let classes: Vec<&Name> = classes.iter().map(|class| &class.name).collect();
+    let tiers: Vec<&Name> = tiers.iter().map(|tier| &tier.name).collect();
+    let mut caps: Vec<Cap> = Vec::new();
+    for section in &root.tables("escalation_cap", &form::CAP)? {
+        let name = unused(section, "escalation cap", caps.iter().map(|cap| &cap.name))?;
+        caps.push(Cap {
+            name,
+            classes: known(section, "classes", "[[class]]", &classes)?,
+            per: per(section)?,
+            tiers_up: known(section, "tiers_up", "[[tier]]", &tiers)?,
+            share_max: section.number_required("share_max")?,
+            free_requests: section.whole("free_requests")?.unwrap_or(0),
+            window_seconds: section.number_required("window_seconds")?,
+            at: section.position(),
+        });
+    }
+    Ok(caps)
+}
+
+fn per(section: &Section<'_>) -> Result<Per, Error> {
+    Ok(match section.text("per")? {
+        Some(spelled) => section.choice(&spelled, &Per::ALL)?,
+        None => Per::All,
+    })
+}
+
+fn probes(root: &Section<'_>, tiers: &[Tier], classes: &[Class]) -> Result<Vec<Probe>, Error> {
+    let mut probes: Vec<Probe> = Vec::new();
+    for section in &root.tables("probe", &form::PROBE)? {
+        let name = unused(section, "probe", probes.iter().map(|probe| &probe.name))?;
+        let expects = expectations(section, tiers, classes)?;
+        if expects.is_empty() {
+            return Err(section.source.flaw(
+                section.span.clone(),
+                Code::FieldMissing,
+                format!("the probe `{name}` expects nothing"),
+                "add a field such as `expect_not_kind = \"cloud\"`",
+            ));
+        }
+        let text = section.text("text")?.map(|spelled| spelled.name);
+        let facts = section.facts("facts")?;
+        probes.push(Probe { name, text, facts, expects, at: section.position() });
+    }
+    Ok(probes)
+}
+
+fn expectations(section: &Section<'_>, tiers: &[Tier], classes: &[Class]) -> Result<Vec<Expectation>, Error> {
+    let classes: Vec<&Name> = classes.iter().map(|class| &class.name).collect();
+    let tiers: Vec<&Name> = tiers.iter().map(|tier| &tier.name).collect();
+    let tier = |key: &str| one_of(section, key, "[[tier]]", &tiers);
+    let kind = |key: &str| section.text(key)?.map(|spelled| section.choice(&spelled, &Kind::ALL)).transpose();
+    let class = one_of(section, "expect_class", "[[class]]", &classes)?;
+    let found = [
+        class.map(Expectation::Class),
+        section.text("expect_place")?.map(|spelled| Expectation::Place(spelled.name)),
+        tier("expect_tier")?.map(Expectation::Tier),
+        kind("expect_kind")?.map(Expectation::Kind),
+        tier("expect_not_tier")?.map(Expectation::NotTier),
+        kind("expect_not_kind")?.map(Expectation::NotKind),
+        section.flag("expect_no_place")?.map(Expectation::NoPlace),
+    ];
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// The name under `key`, which must be one of `of`.
+fn one_of(section: &Section<'_>, key: &str, what: &str, of: &[&Name]) -> Result<Option<Name>, Error> {
+    section.text(key)?.map(|spelled| is_known(section, (key, what), spelled, of)).transpose()
+}
+
+/// The names under `key`, which must be of `of`.
+fn known(section: &Section<'_>, key: &str, what: &str, of: &[&Name]) -> Result<Vec<Name>, Error> {
+    section.texts(key)?.into_iter().map(|spelled| is_known(section, (key, what), spelled, of)).collect()
+}
+
+fn is_known(
+    section: &Section<'_>,
+    (key, what): (&str, &str),
+    spelled: Spelled,
+    of: &[&Name],
+) -> Result<Name, Error> {
+    if of.contains(&&spelled.name) {
+        return Ok(spelled.name);
+    }
+    Err(section.source.flaw(
+        spelled.span,
+        Code::NameUnknown,
+        format!("`{key}` names `{}`, which is no {what}", spelled.name),
+        suggestion(&spelled.name, of.iter().map(|name| name.as_str())),
+    ))
 }
 
 /// The section's name, which no other of its kind may have.

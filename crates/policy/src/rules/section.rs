@@ -1,12 +1,17 @@
 //! One table of a policy file: refuses unknown fields, and reads the known ones with their types and ranges.
 
-use std::ops::{Range, RangeInclusive};
+use std::ops::Range;
 
+use serde_json::{Map, Value as Json};
 use toml_edit::{Item, TableLike, Value};
 
-use super::LIST_LEN_MAX;
+use super::form::{FieldKind, Form};
+use super::probes::{fact_names, overlaid};
 use super::source::{Source, suggestion};
+use super::{LIST_LEN_MAX, Position};
+use crate::condition::Condition;
 use crate::error::{Code, Error};
+use crate::facts::Facts;
 use crate::name::Name;
 
 /// A byte range of the file.
@@ -15,8 +20,7 @@ pub(super) type Span = Option<Range<usize>>;
 /// A table with its place in the file.
 pub(super) struct Section<'a> {
     pub(super) source: Source<'a>,
-    /// What the table is called in messages, such as `[[class]]`.
-    what: &'static str,
+    form: &'static Form,
     table: &'a dyn TableLike,
     pub(super) span: Span,
 }
@@ -31,48 +35,42 @@ pub(super) struct Spelled {
 // === impl Section ===
 
 impl<'a> Section<'a> {
-    /// Opens a table in which only `known` fields may stand.
+    /// Opens a table in which only the fields of its form may stand.
     pub(super) fn open(
         source: Source<'a>,
-        what: &'static str,
         (table, span): (&'a dyn TableLike, Span),
-        known: &'static [&'static str],
+        form: &'static Form,
     ) -> Result<Self, Error> {
         for (key, item) in table.iter() {
-            if !known.contains(&key) {
+            if form.field(key).is_none() {
                 let at = table.key(key).and_then(toml_edit::Key::span).or_else(|| item.span());
                 return Err(source.flaw(
                     at,
                     Code::FieldUnknown,
-                    format!("{what} has no field `{key}`"),
-                    suggestion(key, known.iter().copied()),
+                    format!("{} has no field `{key}`", form.what),
+                    suggestion(key, form.keys()),
                 ));
             }
         }
-        Ok(Self { source, what, table, span })
+        Ok(Self { source, form, table, span })
+    }
+
+    /// Where the table stands.
+    pub(super) fn position(&self) -> Position {
+        self.source.position(self.span.as_ref().map_or(0, |span| span.start))
     }
 
     /// The table under `key`.
-    pub(super) fn table(
-        &self,
-        key: &str,
-        what: &'static str,
-        known: &'static [&'static str],
-    ) -> Result<Option<Section<'a>>, Error> {
+    pub(super) fn table(&self, key: &str, form: &'static Form) -> Result<Option<Section<'a>>, Error> {
         let Some(item) = self.item(key) else { return Ok(None) };
         let Some(table) = item.as_table_like() else {
             return Err(self.wrong_type(key, item.span(), "a table"));
         };
-        Section::open(self.source, what, (table, item.span()), known).map(Some)
+        Section::open(self.source, (table, item.span()), form).map(Some)
     }
 
     /// The tables under `key`, as `[[key]]` writes them.
-    pub(super) fn tables(
-        &self,
-        key: &str,
-        what: &'static str,
-        known: &'static [&'static str],
-    ) -> Result<Vec<Section<'a>>, Error> {
+    pub(super) fn tables(&self, key: &str, form: &'static Form) -> Result<Vec<Section<'a>>, Error> {
         let Some(item) = self.item(key) else { return Ok(Vec::new()) };
         let Some(tables) = item.as_array_of_tables() else {
             return Err(self.wrong_type(
@@ -84,13 +82,78 @@ impl<'a> Section<'a> {
         self.bounded(key, tables.len(), item.span())?;
         tables
             .iter()
-            .map(|table| Section::open(self.source, what, (table as &dyn TableLike, table.span()), known))
+            .map(|table| Section::open(self.source, (table as &dyn TableLike, table.span()), form))
             .collect()
     }
 
-    /// A number in `range`.
-    pub(super) fn number(&self, key: &str, range: RangeInclusive<f64>) -> Result<Option<f64>, Error> {
+    /// A condition.
+    pub(super) fn condition(&self, key: &str) -> Result<Option<Condition>, Error> {
         let Some(item) = self.item(key) else { return Ok(None) };
+        let Some(text) = item.as_str() else {
+            return Err(self.wrong_type(
+                key,
+                item.span(),
+                "a condition in quotes, such as 'topic == \"medical\"'",
+            ));
+        };
+        Condition::compile(text).map(Some).map_err(|fault| {
+            self.source.fault(item.span(), text, &format!("`{key}` of {}", self.form.what), fault)
+        })
+    }
+
+    /// Some facts by name, which must fit.
+    pub(super) fn facts(&self, key: &str) -> Result<Map<String, Json>, Error> {
+        let mut facts = Map::new();
+        let Some(item) = self.item(key) else { return Ok(facts) };
+        let Some(table) = item.as_table_like() else {
+            return Err(self.wrong_type(key, item.span(), "a table of facts"));
+        };
+        let known = fact_names();
+        for (name, item) in table.iter() {
+            let at = || table.key(name).and_then(toml_edit::Key::span).or_else(|| item.span());
+            if !known.iter().any(|fact| fact == name) {
+                let mend = suggestion(name, known.iter().map(String::as_str));
+                return Err(self.source.flaw(
+                    at(),
+                    Code::NameUnknown,
+                    format!("there is no fact `{name}`"),
+                    mend,
+                ));
+            }
+            let Some(value) = item.as_value().and_then(json) else {
+                return Err(self.wrong_type(
+                    name,
+                    item.span(),
+                    "a text, a number, true, false, a list or a table",
+                ));
+            };
+            facts.insert(name.to_owned(), value);
+            overlaid(&Facts::default(), &facts).map_err(|error| {
+                let mend = "give it as a record of a decision has it";
+                self.source.flaw(
+                    at(),
+                    Code::TypeWrong,
+                    format!("the fact `{name}` does not fit: {error}"),
+                    mend,
+                )
+            })?;
+        }
+        Ok(facts)
+    }
+
+    /// True or false.
+    pub(super) fn flag(&self, key: &str) -> Result<Option<bool>, Error> {
+        let Some(item) = self.item(key) else { return Ok(None) };
+        item.as_bool().map(Some).ok_or_else(|| self.wrong_type(key, item.span(), "true or false"))
+    }
+
+    /// A number in its range.
+    pub(super) fn number(&self, key: &str) -> Result<Option<f64>, Error> {
+        let Some(item) = self.item(key) else { return Ok(None) };
+        let range = match self.form.field(key).map(|field| field.kind) {
+            Some(FieldKind::Number(min, max)) => min..=max,
+            _ => f64::MIN..=f64::MAX,
+        };
         let Some(number) = number_of(item) else {
             return Err(self.wrong_type(key, item.span(), "a number"));
         };
@@ -101,14 +164,18 @@ impl<'a> Section<'a> {
         Ok(Some(number))
     }
 
-    /// A number in `range` that must be there.
-    pub(super) fn number_required(&self, key: &str, range: RangeInclusive<f64>) -> Result<f64, Error> {
-        self.number(key, range)?.ok_or_else(|| self.missing(key))
+    /// A number that must be there.
+    pub(super) fn number_required(&self, key: &str) -> Result<f64, Error> {
+        self.number(key)?.ok_or_else(|| self.missing(key))
     }
 
-    /// A whole number of at least `min`.
-    pub(super) fn whole(&self, key: &str, min: u32) -> Result<Option<u32>, Error> {
+    /// A whole number in its range.
+    pub(super) fn whole(&self, key: &str) -> Result<Option<u32>, Error> {
         let Some(item) = self.item(key) else { return Ok(None) };
+        let min = match self.form.field(key).map(|field| field.kind) {
+            Some(FieldKind::Whole(min)) => min,
+            _ => 0,
+        };
         let Some(integer) = item.as_integer() else {
             return Err(self.wrong_type(key, item.span(), "a whole number"));
         };
@@ -175,7 +242,7 @@ impl<'a> Section<'a> {
             self.source.flaw(
                 spelled.span.clone(),
                 Code::NameUnknown,
-                format!("{} knows no `{}` here", self.what, spelled.name),
+                format!("{} knows no `{}` here", self.form.what, spelled.name),
                 suggestion(&spelled.name, known.iter().map(|(name, _)| *name)),
             )
         })
@@ -191,7 +258,7 @@ impl<'a> Section<'a> {
         self.source.flaw(
             self.span.clone(),
             Code::FieldMissing,
-            format!("{} lacks `{key}`", self.what),
+            format!("{} lacks `{key}`", self.form.what),
             format!("add `{key} = …`"),
         )
     }
@@ -247,7 +314,7 @@ impl<'a> Section<'a> {
         self.source.flaw(
             span,
             Code::TypeWrong,
-            format!("`{key}` of {} has another type", self.what),
+            format!("`{key}` of {} has another type", self.form.what),
             format!("give {wanted}"),
         )
     }
@@ -255,4 +322,19 @@ impl<'a> Section<'a> {
 
 fn number_of(item: &Item) -> Option<f64> {
     item.as_float().or_else(|| item.as_integer().map(|whole| whole as f64))
+}
+
+/// A value as a record would have it; `None`: dates, which no fact is.
+fn json(value: &Value) -> Option<Json> {
+    Some(match value {
+        Value::String(text) => Json::from(text.value().as_str()),
+        Value::Integer(number) => Json::from(*number.value()),
+        Value::Float(number) => Json::from(*number.value()),
+        Value::Boolean(flag) => Json::from(*flag.value()),
+        Value::Array(list) => Json::Array(list.iter().map(json).collect::<Option<_>>()?),
+        Value::InlineTable(table) => Json::Object(
+            table.iter().map(|(key, value)| Some((key.to_owned(), json(value)?))).collect::<Option<_>>()?,
+        ),
+        Value::Datetime(_) => return None,
+    })
 }

@@ -78,6 +78,50 @@ fn facts(number: &BoxedStrategy<f64>) -> impl Strategy<Value = Facts> {
     )
 }
 
+/// What the tier of a policy file says of its model.
+#[derive(Clone, Debug)]
+struct Stated {
+    price: f64,
+    joules: f64,
+    ability: f64,
+    up: bool,
+}
+
+fn stated() -> impl Strategy<Value = Stated> {
+    (0.0..10.0_f64, 0.0..2.0_f64, -4.0..4.0_f64, any::<bool>())
+        .prop_map(|(price, joules, ability, up)| Stated { price, joules, ability, up })
+}
+
+/// A policy of these tiers with a budget, a cap and a session, decided over the places that they describe.
+fn described(tiers: &[Stated], class: &str) -> crate::Rules {
+    let mut text =
+        "schema = \"causeway.policy/v1\"\n[session]\ncache_seconds = 60\ncache_kept = 0.5\n".to_owned();
+    for (index, Stated { price, joules, ability, up }) in tiers.iter().enumerate() {
+        let kind = if *up { "cloud" } else { "device" };
+        text += &format!(
+            "[[tier]]\nname = \"t{index}\"\nkind = \"{kind}\"\ninput_usd_per_million_tokens = {price:?}\n\
+             output_usd_per_million_tokens = {price:?}\njoules_per_output_token = {joules:?}\n\
+             usd_per_joule = 0.000001\nabilities = [{ability:?}]\nseconds_per_output_token = 0.001\n"
+        );
+    }
+    text += &format!("[[class]]\nname = \"default\"\nsecond_usd = 0.001\n{class}\n");
+    text += "[[budget]]\nname = \"b\"\nusd_max = 1\nwindow_seconds = 60\n";
+    text += "[[escalation_cap]]\nname = \"c\"\nshare_max = 0.5\nwindow_seconds = 60\n";
+    crate::Rules::parse("laws.toml", &text).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn asking(requirement: f32, left: f64) -> Facts {
+    Facts {
+        prompt_tokens: 200,
+        output_tokens_p50: 50.0,
+        output_tokens_p90: 90.0,
+        requirement: [requirement].into(),
+        spent: vec![crate::Spent { budget: "b".into(), usd: 1.0 - left }],
+        session: Some(crate::Session { place: "t1".into(), cached_tokens: 150, idle_seconds: 5.0 }),
+        ..Facts::default()
+    }
+}
+
 fn worth(second_usd: f64, wrong_answer_usd: f64) -> crate::Rules {
     rules(&format!("second_usd = {second_usd:?}\nwrong_answer_usd = {wrong_answer_usd:?}"))
 }
@@ -177,6 +221,63 @@ proptest! {
         if let (Some((before, _)), Some((after, margin))) = (p(low), p(low + more)) {
             // Where two places cost the same but for rounding, either may win.
             prop_assert!(after >= before || margin.is_some_and(|margin| margin < 1e-12), "{before} {after}");
+        }
+    }
+
+    #[test]
+    fn with_budgets_sessions_and_energy_the_same_laws_hold(
+        tiers in prop::collection::vec(stated(), 2..6), requirement in -3.0..3.0_f32, left in 0.0..0.004_f64,
+        factor in 0.0..1.0_f64, seed: u64,
+        (low, more) in (0.0..1.0_f64, 0.0..10.0_f64),
+    ) {
+        let facts = asking(requirement, left);
+        let decided = |tiers: &[Stated], wrong_answer_usd: f64| {
+            let rules = described(tiers, &format!("wrong_answer_usd = {wrong_answer_usd:?}"));
+            decide(&rules, &facts, &rules.described_candidates(), seed)
+        };
+        let before = decided(&tiers, low);
+        for (_, reason) in before.removals() {
+            prop_assert_eq!(reason.code(), "budget_spent");
+        }
+        let winner = before.place.as_ref().map(|place| place.index);
+        if let Some(winner) = winner {
+            let mut cheaper = tiers.clone();
+            cheaper[winner].price *= factor;
+            cheaper[winner].joules *= factor;
+            prop_assert_eq!(decided(&cheaper, low).place.map(|place| place.index), Some(winner));
+            let mut worse = tiers.clone();
+            let copy = tiers[winner].clone();
+            worse.push(Stated { price: copy.price + 1.0, ability: copy.ability, ..copy });
+            // The copy stands elsewhere than the session, so that it is worse in every column.
+            prop_assert_eq!(decided(&worse, low).place.map(|place| place.index), Some(winner));
+        }
+        let after = decided(&tiers, low + more);
+        if let (Some(one), Some(other)) = (before.winner(), after.winner()) {
+            let close = after.trail.margin_usd.is_some_and(|margin| margin < 1e-12);
+            prop_assert!(other.inputs.probability_right >= one.inputs.probability_right || close);
+        }
+    }
+
+    #[test]
+    fn under_a_reached_cap_nothing_goes_up_that_may_stay_and_the_rest_is_decided_alike(
+        tiers in prop::collection::vec(stated(), 1..6), requirement in -3.0..3.0_f32, seed: u64, reached: bool,
+    ) {
+        let rules = described(&tiers, "wrong_answer_usd = 0.1");
+        let up = if reached { 5 } else { 4 };
+        let share = crate::Share { cap: "c".into(), up, all: 9 };
+        let facts = Facts { shares: vec![share], ..asking(requirement, 1.0) };
+        let candidates = rules.described_candidates();
+        let decision = decide(&rules, &facts, &candidates, seed);
+        let stays: Vec<_> = candidates.iter().filter(|one| one.kind == Kind::Device).cloned().collect();
+        let Some(place) = &decision.place else { return Err(TestCaseError::fail("somewhere it may go")) };
+        if reached && !stays.is_empty() {
+            prop_assert_eq!(place.kind, Kind::Device);
+            let among = decide(&rules, &facts, &stays, seed).place.map(|place| place.place);
+            prop_assert_eq!(Some(&place.place), among.as_ref());
+        } else {
+            let free = Facts { shares: Vec::new(), ..facts };
+            let without = decide(&rules, &free, &candidates, seed).place.map(|place| place.place);
+            prop_assert_eq!(Some(&place.place), without.as_ref());
         }
     }
 

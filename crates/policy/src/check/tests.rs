@@ -1,0 +1,208 @@
+//! What is found, and what is not.
+
+use proptest::prelude::*;
+
+use super::{Severity, check};
+use crate::Rules;
+
+const TIERS: &str = r#"
+schema = "causeway.policy/v1"
+[[tier]]
+name = "device"
+kind = "device"
+input_usd_per_million_tokens = 0.01
+output_usd_per_million_tokens = 0.01
+abilities = [1.0, 0.0]
+seconds_per_output_token = 0.01
+[[tier]]
+name = "cloud"
+kind = "cloud"
+input_usd_per_million_tokens = 1
+output_usd_per_million_tokens = 1
+abilities = [0.0, 1.0]
+regions = ["eu"]
+seconds_per_output_token = 0.001
+"#;
+
+const CATCH_ALL: &str = "[[class]]\nname = \"default\"\nsecond_usd = 0.001\nwrong_answer_usd = 0.01\n";
+
+fn class(name: &str, when: &str, more: &str) -> String {
+    format!(
+        "[[class]]\nname = \"{name}\"\nwhen = '{when}'\nsecond_usd = 0.001\nwrong_answer_usd = 0.01\n{more}\n"
+    )
+}
+
+/// Severity, code and whole message of all that is found.
+fn found(middle: &str) -> Vec<(Severity, &'static str, String)> {
+    let text = format!("{TIERS}{middle}{CATCH_ALL}");
+    let rules = Rules::parse("p.toml", &text).unwrap_or_else(|error| panic!("{error}"));
+    check(&rules)
+        .into_iter()
+        .map(|finding| (finding.severity, finding.flaw.code.name(), finding.flaw.to_string()))
+        .collect()
+}
+
+#[test]
+fn a_sound_policy_has_no_findings() {
+    assert_eq!(found(""), []);
+    assert_eq!(found(&class("urgent", "priority == \"interactive\"", "")), []);
+    let kept = class(
+        "private",
+        "size(private_content) > 0 || \"card\" in personal_data",
+        "privacy = \"local_only\"",
+    );
+    assert_eq!(found(&kept), []);
+}
+
+fn check_found(middle: &str, severity: Severity, code: &str, says: &str) {
+    let all = found(middle);
+    let hit = all.iter().any(|(is, name, text)| *is == severity && *name == code && text.contains(says));
+    assert!(hit, "{severity:?} {code} {says}\n{all:#?}");
+}
+
+#[test]
+fn mistakes_of_conditions_are_found_with_their_mend() {
+    use Severity::{Error, Note, Warning};
+    use check_found as check;
+    let (a, b) = (class("a", "topic != \"none\"", ""), class("b", "topic == \"legal\"", ""));
+    check(&format!("{a}{b}"), Error, "class_unreachable", "`b`: its condition never holds, or `a` take");
+    check(
+        &class("a", "topic == \"legal\" && topic == \"medical\"", ""),
+        Error,
+        "class_unreachable",
+        "never holds",
+    );
+    check(
+        &class("a", "prompt_tokens > 10 && prompt_tokens < 11", ""),
+        Error,
+        "class_unreachable",
+        "never holds",
+    );
+    check(
+        &class("a", "tenant.startsWith(\"x\") && tenant == \"y\"", ""),
+        Note,
+        "class_unreachable",
+        "was tried",
+    );
+    check(&class("a", "in_scope || !in_scope", ""), Warning, "condition_constant", "`a` always holds");
+    check(
+        &class("a", "deadline_seconds < 2.0", ""),
+        Warning,
+        "condition_undecided",
+        "has(request.deadline_seconds)",
+    );
+    let guarded = found(&class("a", "has(request.deadline_seconds) && deadline_seconds < 2.0", ""));
+    assert!(guarded.iter().all(|(_, code, _)| *code != "condition_undecided"), "{guarded:?}");
+    check(
+        &class("a", "residency == \"eu\"", "privacy = \"local_only\""),
+        Error,
+        "condition_undecided",
+        "has(request.residency)",
+    );
+}
+
+#[test]
+fn mistakes_of_limits_are_found_with_their_mend() {
+    use Severity::{Error, Note, Warning};
+    use check_found as check;
+    check(
+        &class("a", "topic == \"legal\"", "tiers_only = [\"cloud\"]\ntiers_forbidden = [\"cloud\"]"),
+        Error,
+        "constraint_impossible",
+        "class a forbids it",
+    );
+    check(
+        &class("a", "topic == \"legal\"", "tiers_forbidden = [\"device\"]"),
+        Note,
+        "constraint_narrow",
+        "such as topic = \"legal\", privacy = \"home_only\" (cloud: the request may not leave the home",
+    );
+    check(
+        &class("a", "topic == \"legal\"", "residency = \"in\"\ntiers_forbidden = [\"device\"]"),
+        Error,
+        "constraint_impossible",
+        "the data must stay in in",
+    );
+    check(
+        "[[budget]]\nname = \"b\"\nusd_max = 0\nwindow_seconds = 60\n",
+        Warning,
+        "budget_zero",
+        "`b` is zero",
+    );
+    check(
+        "[[escalation_cap]]\nname = \"c\"\nshare_max = 0\nwindow_seconds = 60\n",
+        Warning,
+        "budget_zero",
+        "lets nothing up",
+    );
+    check(&class("a", "in_scope", "price_max_usd = 0"), Warning, "budget_zero", "only what is free");
+    let lifted = "[[escalation_cap]]\nname = \"c\"\nshare_max = 0.1\nwindow_seconds = 60\n".to_owned()
+        + &class("a", "topic == \"legal\"", "tiers_forbidden = [\"device\"]");
+    check(&lifted, Note, "cap_lifted", "requests of `a`");
+    check("[[probe]]\nname = \"p\"\nexpect_kind = \"cloud\"\n", Note, "probe_missing", "`default`");
+}
+
+#[test]
+fn private_requests_that_could_leave_are_found() {
+    let hole = |middle: &str| {
+        let holes = found(middle).into_iter().filter(|(_, code, _)| *code == "privacy_hole");
+        holes.map(|(_, _, text)| text).collect::<Vec<_>>().join("\n")
+    };
+    let open = hole(&class("a", "\"health\" in private_content", ""));
+    assert!(open.contains("could go to `cloud` (private_content = [\"health\"])"), "{open}");
+    assert_eq!(hole(&class("a", "\"health\" in private_content", "tiers_only = [\"device\"]")), "");
+    assert_eq!(hole(&class("a", "size(personal_data) == 0 && in_scope", "")), "");
+    let kept = class("kept", "\"card\" in personal_data", "privacy = \"local_only\"");
+    let taken = hole(&format!("{}{kept}", class("first", "topic == \"legal\"", "")));
+    assert!(taken.contains("`first` takes a request that `kept` would keep"), "{taken}");
+    assert!(taken.contains("move `kept` before `first`"), "{taken}");
+    assert_eq!(hole(&format!("{kept}{}", class("second", "topic == \"legal\"", ""))), "");
+}
+
+#[test]
+fn a_tier_that_nobody_may_use_is_found_and_one_that_never_wins() {
+    let all = class("a", "in_scope", "tiers_only = [\"device\"]");
+    let text = format!("{TIERS}{all}{CATCH_ALL}tiers_only = [\"device\"]\n");
+    let names = |text: &str| -> Vec<&'static str> {
+        let rules = Rules::parse("p.toml", text).unwrap_or_else(|error| panic!("{error}"));
+        check(&rules).iter().map(|finding| finding.flaw.code.name()).collect()
+    };
+    assert_eq!(names(&text), ["tier_unreachable"]);
+    let dear =
+        TIERS.replace("input_usd_per_million_tokens = 1\n", "input_usd_per_million_tokens = 1000000\n");
+    assert_eq!(names(&format!("{dear}{CATCH_ALL}")), ["tier_never_best"]);
+}
+
+#[test]
+fn the_shipped_policies_have_no_errors_and_no_warnings() {
+    for (name, text) in crate::tests::shipped() {
+        let rules = Rules::parse(&name, &text).unwrap_or_else(|error| panic!("{error}"));
+        for finding in check(&rules) {
+            assert_eq!(finding.severity, Severity::Note, "{}", finding.flaw);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_parses_is_checked_without_a_panic(
+        which in any::<prop::sample::Index>(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), 0..10_u8), 1..4),
+    ) {
+        let shipped = crate::tests::shipped();
+        let (name, text) = &shipped[which.index(shipped.len())];
+        // Digits only, so that most of what comes is still a policy.
+        let mut bytes = text.clone().into_bytes();
+        let digits: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at].is_ascii_digit()).collect();
+        for (at, digit) in changes {
+            bytes[digits[at.index(digits.len())]] = b'0' + digit;
+        }
+        if let Ok(rules) = Rules::parse(name, &String::from_utf8_lossy(&bytes)) {
+            for finding in check(&rules) {
+                prop_assert!(finding.flaw.line >= 1 && !finding.flaw.mend.is_empty());
+            }
+        }
+    }
+}

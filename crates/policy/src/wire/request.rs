@@ -1,0 +1,195 @@
+//! A request as it comes from the wire: refused by the name of its field, or read into the facts of its decision.
+
+use proto::v1;
+use proto::v1::content_part::Part;
+
+use crate::capabilities::Capabilities;
+use crate::facts::{Facts, Priority, Privacy, Topic, Version};
+use crate::name::Name;
+use crate::vector::Vector;
+
+const ID_BYTES_MAX: usize = 64;
+const NAME_BYTES_MAX: usize = 256;
+const TURNS_MAX: usize = 256;
+const PARTS_MAX: usize = 64;
+const STOP_MAX: usize = 8;
+const STOP_BYTES_MAX: usize = 64;
+/// Hops that a request may pass; two that point at each other would pass it round for ever.
+const DECISIONS_MAX: usize = 8;
+
+/// A hop's own bounds, where the wire contract leaves them to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest text of all turns together, bytes.
+    pub prompt_bytes_max: usize,
+    /// The most tokens that a request may ask for.
+    pub output_tokens_max: u32,
+}
+
+/// A field that breaks the wire contract or a limit of the hop.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{field}` {problem}")]
+pub struct Invalid {
+    /// The field, such as `turns[2].parts[0]`.
+    pub field: String,
+    /// What is wrong with it and what is allowed.
+    pub problem: String,
+}
+
+/// Checks a request, or names the first field that is wrong.
+pub fn check(request: &v1::GenerateRequest, limits: &Limits) -> Result<(), Invalid> {
+    short("request_id", &request.request_id, ID_BYTES_MAX)?;
+    short("conversation_id", &request.conversation_id, ID_BYTES_MAX)?;
+    short("residency", &request.residency, ID_BYTES_MAX)?;
+    short("model", &request.model, NAME_BYTES_MAX)?;
+    short("only_place", &request.only_place, NAME_BYTES_MAX)?;
+    turns(&request.turns, limits)?;
+    if let Some(sampling) = &request.sampling {
+        self::sampling(sampling, limits)?;
+    }
+    if let Some(usd) = request.price_max_usd {
+        within("price_max_usd", usd >= 0.0 && usd.is_finite(), usd, "0 or more")?;
+    }
+    let resumed = request.resume.as_ref().map_or(0, |resume| resume.token_ids.len());
+    within("resume.token_ids", resumed <= limits.output_tokens_max as usize, resumed, "fewer token ids")?;
+    let hops = request.decisions.len();
+    within("decisions", hops < DECISIONS_MAX, hops, "fewer hops; two of them may point at each other")
+}
+
+/// The facts of a request, its signals given, of whom `tenant` names the caller. Its deadline and the editions of what
+/// else was learned are the hop's to add.
+pub fn facts(request: &v1::GenerateRequest, signals: &v1::Signals, tenant: Name) -> Facts {
+    Facts {
+        prompt_tokens: signals.prompt_tokens,
+        output_tokens_p50: signals.output_tokens_p50,
+        output_tokens_p90: signals.output_tokens_p90,
+        output_tokens_max: request.sampling.as_ref().and_then(|sampling| sampling.max_tokens),
+        requirement: Vector::new(&signals.requirement),
+        difficulty: signals.difficulty,
+        topic: topic(&signals.topic),
+        language: signals.language.as_str().into(),
+        privacy: match request.privacy() {
+            v1::Privacy::Unspecified | v1::Privacy::Normal => Privacy::Normal,
+            v1::Privacy::HomeOnly => Privacy::HomeOnly,
+            v1::Privacy::LocalOnly => Privacy::LocalOnly,
+        },
+        priority: match request.priority() {
+            v1::Priority::Unspecified | v1::Priority::Normal => Priority::Normal,
+            v1::Priority::Interactive => Priority::Interactive,
+            v1::Priority::Background => Priority::Background,
+        },
+        tenant,
+        residency: name(&request.residency),
+        needs: needs(request),
+        price_max_usd: request.price_max_usd,
+        only_place: name(&request.only_place),
+        versions: vec![Version::new("difficulty", signals.version.as_str())],
+        ..Facts::default()
+    }
+}
+
+fn turns(turns: &[v1::Turn], limits: &Limits) -> Result<(), Invalid> {
+    within("turns", (1..=TURNS_MAX).contains(&turns.len()), turns.len(), "from 1 to 256 turns")?;
+    let mut bytes = 0;
+    for (index, turn) in turns.iter().enumerate() {
+        let parts = turn.parts.len();
+        if !(1..=PARTS_MAX).contains(&parts) {
+            let field = format!("turns[{index}].parts");
+            return Err(invalid(field, format!("has {parts}; give from 1 to {PARTS_MAX}")));
+        }
+        for (part, content) in turn.parts.iter().enumerate() {
+            bytes += content_bytes(content)
+                .map_err(|problem| invalid(format!("turns[{index}].parts[{part}]"), problem.to_owned()))?;
+        }
+    }
+    if bytes > limits.prompt_bytes_max {
+        let problem = format!("have {bytes} bytes of text; give at most {}", limits.prompt_bytes_max);
+        return Err(invalid("turns".to_owned(), problem));
+    }
+    match turns.last() {
+        Some(last) if last.role() != v1::Role::User => {
+            let field = format!("turns[{}].role", turns.len() - 1);
+            Err(invalid(field, "is not the user's; the last turn must be".to_owned()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Bytes of text; images and audio are bounded by the message and refused, if at all, by what places can do.
+fn content_bytes(content: &v1::ContentPart) -> Result<usize, &'static str> {
+    match &content.part {
+        Some(Part::Text(text)) if text.trim().is_empty() => Err("is empty; give some text"),
+        Some(Part::Text(text)) => Ok(text.len()),
+        Some(Part::Image(_) | Part::Audio(_)) => Ok(0),
+        None => Err("holds nothing that is known here; give text"),
+    }
+}
+
+fn sampling(sampling: &v1::Sampling, limits: &Limits) -> Result<(), Invalid> {
+    if let Some(tokens) = sampling.max_tokens {
+        let max = limits.output_tokens_max;
+        within("sampling.max_tokens", (1..=max).contains(&tokens), tokens, &format!("from 1 to {max}"))?;
+    }
+    if let Some(value) = sampling.temperature {
+        within("sampling.temperature", (0.0..=2.0).contains(&value), value, "from 0 to 2")?;
+    }
+    if let Some(value) = sampling.top_p {
+        within("sampling.top_p", value > 0.0 && value <= 1.0, value, "above 0 and at most 1")?;
+    }
+    if let Some(value) = sampling.repetition_penalty {
+        within("sampling.repetition_penalty", value > 0.0 && value <= 2.0, value, "above 0 and at most 2")?;
+    }
+    within("sampling.stop", sampling.stop.len() <= STOP_MAX, sampling.stop.len(), "at most 8 strings")?;
+    for (index, stop) in sampling.stop.iter().enumerate() {
+        if !(1..=STOP_BYTES_MAX).contains(&stop.len()) {
+            let problem = format!("has {} bytes; give from 1 to {STOP_BYTES_MAX}", stop.len());
+            return Err(invalid(format!("sampling.stop[{index}]"), problem));
+        }
+    }
+    Ok(())
+}
+
+fn short(field: &str, text: &str, bytes_max: usize) -> Result<(), Invalid> {
+    if text.len() <= bytes_max {
+        return Ok(());
+    }
+    Err(invalid(field.to_owned(), format!("has {} bytes; give at most {bytes_max}", text.len())))
+}
+
+fn within(field: &str, holds: bool, is: impl std::fmt::Display, allowed: &str) -> Result<(), Invalid> {
+    if holds {
+        return Ok(());
+    }
+    Err(invalid(field.to_owned(), format!("is {is}; give {allowed}")))
+}
+
+fn invalid(field: String, problem: String) -> Invalid {
+    Invalid { field, problem }
+}
+
+/// What a place must be able to do for this content.
+fn needs(request: &v1::GenerateRequest) -> Capabilities {
+    let parts = request.turns.iter().flat_map(|turn| &turn.parts);
+    parts.fold(Capabilities::TEXT, |needs, part| match part.part {
+        Some(Part::Image(_)) => needs.with(Capabilities::IMAGE),
+        Some(Part::Audio(_)) => needs.with(Capabilities::AUDIO),
+        Some(Part::Text(_)) | None => needs,
+    })
+}
+
+fn topic(name: &str) -> Topic {
+    match name {
+        "medical" => Topic::Medical,
+        "legal" => Topic::Legal,
+        "self_harm" => Topic::SelfHarm,
+        "dangerous" => Topic::Dangerous,
+        _ => Topic::None,
+    }
+}
+
+fn name(text: &str) -> Option<Name> {
+    (!text.is_empty()).then(|| text.into())
+}
+
+#[cfg(test)]
+mod tests;
