@@ -30,6 +30,38 @@ pub enum Error {
     /// A weight is no number.
     #[error("the difficulty model holds a weight that is not finite; train it again")]
     NotFinite,
+    /// The bytes are no model of this kind.
+    #[error("these bytes are no {model} model of this edition; write it again with `causeway signals fit`")]
+    ModelMagic {
+        /// The kind of model that was expected.
+        model: &'static str,
+    },
+    /// The bytes end before the model does, or go on after it.
+    #[error("the {model} model has {given} bytes where {expected} belong; fetch it again")]
+    ModelLength {
+        /// The kind of model.
+        model: &'static str,
+        /// Bytes given.
+        given: usize,
+        /// Bytes that the header announces.
+        expected: usize,
+    },
+    /// The bytes were changed after they were written.
+    #[error("the {model} model does not match its checksum; fetch it again")]
+    ModelChecksum {
+        /// The kind of model.
+        model: &'static str,
+    },
+    /// A part of the model makes no sense.
+    #[error(
+        "the {model} model's {field} is not what belongs there; write it again with `causeway signals fit`"
+    )]
+    ModelField {
+        /// The kind of model.
+        model: &'static str,
+        /// The part.
+        field: &'static str,
+    },
     /// Too little to learn from.
     #[error("{given} outcomes of {texts} texts; at least {min} texts are needed to learn and to measure")]
     TooFewOutcomes {

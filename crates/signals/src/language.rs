@@ -1,171 +1,190 @@
-//! Which language a text seems to be in: by script, then by the words that every sentence has.
+//! Which language a text seems to be in: by script, and within a script by a linear model over its letters.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use crate::lexicon::Lexicon;
-use crate::words::Words;
+use crate::container::Kind;
+use crate::error::Error;
+use crate::grams::{self, Plain};
+use crate::linear::{Linear, winner};
 
-/// A language that is told apart here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Language {
-    /// English.
-    English,
-    /// Hindi.
-    Hindi,
-    /// Chinese.
-    Chinese,
-    /// Spanish.
-    Spanish,
-    /// French.
-    French,
-    /// German.
-    German,
-    /// Another one, or too little to tell.
-    Other,
-}
+mod script;
 
-/// A script that is told apart here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Script {
-    /// Latin letters.
-    Latin,
-    /// Devanagari.
-    Devanagari,
-    /// Chinese characters, without kana or hangul.
-    Han,
-    /// Another one, or no letters.
-    Other,
-}
+pub use script::Script;
 
-const LATIN: [Language; 4] = [Language::English, Language::Spanish, Language::French, Language::German];
+/// A language that is told apart here, as an index into the list of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Language(u8);
 
-/// Letters and endings that lean towards one language, with their weight.
-const LETTERS: &[(char, [u8; 4])] = &[
-    ('ñ', [0, 4, 0, 0]),
-    ('¿', [0, 6, 0, 0]),
-    ('¡', [0, 6, 0, 0]),
-    ('ó', [0, 2, 0, 0]),
-    ('í', [0, 2, 0, 0]),
-    ('á', [0, 2, 0, 0]),
-    ('ú', [0, 2, 0, 0]),
-    ('ß', [0, 0, 0, 6]),
-    ('ä', [0, 0, 0, 3]),
-    ('ö', [0, 0, 0, 3]),
-    ('ü', [0, 0, 0, 3]),
-    ('ç', [0, 0, 4, 0]),
-    ('è', [0, 0, 3, 0]),
-    ('ê', [0, 0, 4, 0]),
-    ('à', [0, 0, 3, 0]),
-    ('ù', [0, 0, 4, 0]),
-    ('œ', [0, 0, 6, 0]),
-    ('î', [0, 0, 4, 0]),
-    ('ô', [0, 0, 3, 0]),
-    ('é', [0, 1, 2, 0]),
+/// Languages as BCP 47 tags, each with the script by which it is told.
+const LANGUAGES: &[(&str, Script)] = &[
+    ("en", Script::Latin),
+    ("de", Script::Latin),
+    ("de-CH", Script::Latin),
+    ("nl", Script::Latin),
+    ("es", Script::Latin),
+    ("cs", Script::Latin),
+    ("fr", Script::Latin),
+    ("da", Script::Latin),
+    ("it", Script::Latin),
+    ("sv", Script::Latin),
+    ("fi", Script::Latin),
+    ("ca", Script::Latin),
+    ("hr", Script::Latin),
+    ("gl", Script::Latin),
+    ("sk", Script::Latin),
+    ("pt-BR", Script::Latin),
+    ("pt", Script::Latin),
+    ("sl", Script::Latin),
+    ("nb", Script::Latin),
+    ("sr-Latn", Script::Latin),
+    ("ro", Script::Latin),
+    ("hu", Script::Latin),
+    ("pl", Script::Latin),
+    ("eu", Script::Latin),
+    ("cy", Script::Latin),
+    ("vi", Script::Latin),
+    ("ga", Script::Latin),
+    ("is", Script::Latin),
+    ("lb", Script::Latin),
+    ("lv", Script::Latin),
+    ("af", Script::Latin),
+    ("lt", Script::Latin),
+    ("kw", Script::Latin),
+    ("et", Script::Latin),
+    ("tr", Script::Latin),
+    ("ms", Script::Latin),
+    ("id", Script::Latin),
+    ("sw", Script::Latin),
+    ("bg", Script::Cyrillic),
+    ("ru", Script::Cyrillic),
+    ("sr", Script::Cyrillic),
+    ("uk", Script::Cyrillic),
+    ("mn", Script::Cyrillic),
+    ("ar", Script::Arabic),
+    ("fa", Script::Arabic),
+    ("ur", Script::Arabic),
+    ("hi", Script::Devanagari),
+    ("ne", Script::Devanagari),
+    ("zh-CN", Script::Han),
+    ("zh-TW", Script::Han),
+    ("zh-HK", Script::Han),
+    ("ja", Script::Kana),
+    ("ko", Script::Hangul),
+    ("th", Script::Thai),
+    ("el", Script::Greek),
+    ("he", Script::Hebrew),
+    ("hy", Script::Armenian),
+    ("ka", Script::Georgian),
+    ("bn", Script::Bengali),
+    ("pa", Script::Gurmukhi),
+    ("gu", Script::Gujarati),
+    ("ta", Script::Tamil),
+    ("te", Script::Telugu),
+    ("kn", Script::Kannada),
+    ("ml", Script::Malayalam),
 ];
-const ENDINGS: &[(&str, [u8; 4])] = &[
-    ("ing", [2, 0, 0, 0]),
-    ("ight", [2, 0, 0, 0]),
-    ("ly", [1, 0, 0, 0]),
-    ("ción", [0, 3, 0, 0]),
-    ("dad", [0, 2, 0, 0]),
-    ("mente", [0, 2, 0, 0]),
-    ("eux", [0, 0, 2, 0]),
-    ("eau", [0, 0, 2, 0]),
-    ("ment", [0, 0, 1, 0]),
-    ("ez", [0, 0, 1, 0]),
-    ("ung", [0, 0, 0, 2]),
-    ("keit", [0, 0, 0, 3]),
-    ("lich", [0, 0, 0, 3]),
-    ("isch", [0, 0, 0, 3]),
-    ("en", [0, 0, 0, 1]),
-    ("ch", [0, 0, 0, 1]),
-];
 
-/// Most characters that are looked at for script and letters, and most words for the language.
-const CHARS_MAX: usize = 1024;
-const WORDS_MAX: usize = 160;
+/// Most characters that are looked at for the language.
+const CHARS_MAX: usize = 128;
 
 // === impl Language ===
 
 impl Language {
-    /// ISO 639-1; empty for [`Language::Other`].
+    /// None of those told apart, or too little to tell.
+    pub const OTHER: Self = Self(u8::MAX);
+
+    /// ISO 639-1, such as `pt`; empty for [`Language::OTHER`].
     pub fn code(self) -> &'static str {
-        match self {
-            Self::English => "en",
-            Self::Hindi => "hi",
-            Self::Chinese => "zh",
-            Self::Spanish => "es",
-            Self::French => "fr",
-            Self::German => "de",
-            Self::Other => "",
-        }
+        let tag = self.tag();
+        tag.split_once('-').map_or(tag, |(code, _)| code)
+    }
+
+    /// The tag with its region or script, such as `pt-BR`; empty for [`Language::OTHER`].
+    pub fn tag(self) -> &'static str {
+        LANGUAGES.get(usize::from(self.0)).map_or("", |(tag, _)| tag)
+    }
+
+    /// The language of a tag; [`Language::OTHER`] where it is none of those told apart.
+    pub fn from_tag(tag: &str) -> Self {
+        let index = LANGUAGES.iter().position(|(known, _)| *known == tag);
+        // The list is far shorter than the range.
+        index.map_or(Self::OTHER, |index| Self(index as u8))
+    }
+
+    fn script(self) -> Script {
+        LANGUAGES.get(usize::from(self.0)).map_or(Script::Other, |(_, script)| *script)
     }
 }
 
-/// Script and language of a text.
-pub(crate) fn guess(text: &str, words: &Words, lexicon: &Lexicon) -> (Script, Language) {
-    let script = script(text);
-    let language = match script {
-        // Marathi and Nepali share the script; of these only Hindi is told.
-        Script::Devanagari => Language::Hindi,
-        Script::Han => Language::Chinese,
-        Script::Latin => latin(text, words, lexicon),
-        Script::Other => Language::Other,
-    };
-    (script, language)
-}
-
-fn script(text: &str) -> Script {
-    let (mut latin, mut devanagari, mut han, mut other) = (0_u32, 0_u32, 0_u32, 0_u32);
-    for one in text.chars().take(CHARS_MAX) {
-        match one {
-            'a'..='z' | 'A'..='Z' | '\u{00c0}'..='\u{024f}' => latin += 1,
-            '\u{0900}'..='\u{097f}' => devanagari += 1,
-            // A Han character is about a word where a Latin letter is a fifth of one.
-            '\u{3400}'..='\u{9fff}' => han += 3,
-            // Kana and hangul mark the Japanese and Korean, however many Han characters stand among them.
-            '\u{3040}'..='\u{30ff}' | '\u{ac00}'..='\u{d7af}' => other += 12,
-            _ if one.is_alphabetic() => other += 1,
-            _ => {}
-        }
-    }
-    let most = latin.max(devanagari).max(han).max(other);
-    match most {
-        0 => Script::Other,
-        _ if most == other => Script::Other,
-        _ if most == han => Script::Han,
-        _ if most == devanagari => Script::Devanagari,
-        _ => Script::Latin,
+impl Serialize for Language {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.tag())
     }
 }
 
-/// The Latin-script language with the most evidence; none where two have equally much.
-fn latin(text: &str, words: &Words, lexicon: &Lexicon) -> Language {
-    let mut scores = [0_u32; 4];
-    let mut add = |weights: &[u8; 4]| {
-        for (score, weight) in scores.iter_mut().zip(weights) {
-            *score += u32::from(*weight);
+/// Tells the languages of one script apart.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct LanguageModel {
+    linear: Linear,
+    /// The language of each class.
+    languages: Vec<Language>,
+}
+
+// === impl LanguageModel ===
+
+impl LanguageModel {
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
+        let linear = Linear::from_bytes(Kind::Language, bytes)?;
+        let languages: Vec<Language> = linear.classes.iter().map(|tag| Language::from_tag(tag)).collect();
+        if languages.contains(&Language::OTHER) {
+            return Err(Error::ModelField { model: Kind::Language.name(), field: "classes" });
         }
-    };
-    for word in words.iter().take(WORDS_MAX) {
-        let known = lexicon.look_up(word).map(|entry| &entry.languages).filter(|weights| **weights != [0; 4]);
-        if let Some(weights) = known {
-            add(weights);
-        } else if let Some((_, weights)) = ENDINGS.iter().find(|(ending, _)| word.ends_with(ending)) {
-            add(weights);
-        }
+        Ok(Self { linear, languages })
     }
-    for one in text.chars().take(CHARS_MAX).filter(|one| !one.is_ascii()) {
-        if let Some((_, weights)) = LETTERS.iter().find(|(letter, _)| *letter == one) {
-            add(weights);
-        }
+
+    pub(crate) fn version(&self) -> &str {
+        &self.linear.version
     }
-    let best = scores.iter().copied().max().unwrap_or_default();
-    let mut winners = LATIN.iter().zip(scores).filter(|(_, score)| *score == best && best > 0);
-    match (winners.next(), winners.next()) {
-        (Some((language, _)), None) => *language,
-        _ => Language::Other,
+
+    /// Script and language of a text.
+    pub(crate) fn guess(&self, text: &str) -> (Script, Language) {
+        let script = script::of(text);
+        let of_script = |language: &Language| language.script() == script;
+        let mut sole = LANGUAGES.iter().enumerate().filter(|(_, (_, known))| *known == script);
+        let language = match (sole.next(), sole.next()) {
+            (None, _) => Language::OTHER,
+            (Some((index, _)), None) => Language(index as u8),
+            _ => {
+                let mut sums = vec![0; self.linear.classes.len()];
+                let mut count = 0;
+                features(text, |feature| {
+                    count += 1;
+                    self.linear.add(feature, &mut sums);
+                });
+                let mut scores = self.linear.scores(&sums, count);
+                for (score, language) in scores.iter_mut().zip(&self.languages) {
+                    if !of_script(language) {
+                        *score = f32::MIN;
+                    }
+                }
+                self.languages.get(winner(&scores).0).copied().unwrap_or(Language::OTHER)
+            }
+        };
+        (script, language)
+    }
+}
+
+/// Whether the model has to tell this language from others of its script.
+pub(crate) fn is_told(tag: &str) -> bool {
+    let script = Language::from_tag(tag).script();
+    LANGUAGES.iter().filter(|(_, known)| *known == script).count() > 1
+}
+
+/// Calls `each` with the features of the beginning of a text: one to four characters, and words.
+pub(crate) fn features(text: &str, mut each: impl FnMut(u32)) {
+    let plain = Plain::of(text, CHARS_MAX);
+    grams::characters(&plain.chars, 1, 4, &mut each);
+    for index in 0..plain.words.len() {
+        each(grams::finish(grams::word(plain.word(index))));
     }
 }

@@ -3,10 +3,6 @@
 use crate::topic::Topic;
 use crate::words::Words;
 
-/// Weight of a word that only one language has, and of one that several share.
-const OWN: u8 = 3;
-const SHARED: u8 = 1;
-
 /// Slots of the index: a power of two, several times the number of words.
 const SLOT_COUNT: usize = 1 << 12;
 
@@ -25,10 +21,8 @@ pub(crate) struct Lexicon {
 
 /// What is known of one word.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Entry {
+struct Entry {
     word: &'static str,
-    /// Its weight for English, Spanish, French and German.
-    pub(crate) languages: [u8; 4],
     /// The phrases that begin with it.
     tells: Vec<Tell>,
 }
@@ -62,13 +56,12 @@ impl Lexicon {
             suffixes: Vec::new(),
             unspaced: Vec::new(),
         };
-        lexicon.add_languages(include_str!("../data/languages.txt"));
         lexicon.add_topics(include_str!("../data/topics.txt"));
         lexicon
     }
 
     /// What is known of a word.
-    pub(crate) fn look_up(&self, word: &str) -> Option<&Entry> {
+    fn look_up(&self, word: &str) -> Option<&Entry> {
         let slot = self.slot_of(word);
         let index = usize::from(*self.slots.get(slot)?).checked_sub(1)?;
         self.entries.get(index)
@@ -95,19 +88,15 @@ impl Lexicon {
         &self.unspaced
     }
 
-    fn add_languages(&mut self, text: &'static str) {
-        const CODES: [&str; 4] = ["en", "es", "fr", "de"];
-        for (code, list) in lines(text) {
-            let Some(language) = CODES.iter().position(|known| *known == code) else { continue };
-            for word in list.split_whitespace() {
-                self.entry(word).languages[language] = OWN;
-            }
-        }
-        for entry in &mut self.entries {
-            if entry.languages.iter().filter(|weight| **weight > 0).count() > 1 {
-                entry.languages = entry.languages.map(|weight| weight.min(SHARED));
-            }
-        }
+    /// Every phrase that suffices alone, with its subject.
+    pub(crate) fn strong_phrases(&self) -> impl Iterator<Item = (&'static str, Topic)> {
+        let tells = self.entries.iter().flat_map(|entry| &entry.tells).filter(|tell| tell.strong);
+        let told = tells.filter_map(|tell| match tell.subject {
+            Subject::Topic(rank) => Some((tell.phrase, rank)),
+            Subject::Secret => None,
+        });
+        let all = told.chain(self.unspaced.iter().copied());
+        all.filter_map(|(phrase, rank)| Some((phrase, *Topic::GRAVEST_FIRST.get(rank)?)))
     }
 
     fn add_topics(&mut self, text: &'static str) {
@@ -136,7 +125,7 @@ impl Lexicon {
     fn entry(&mut self, word: &'static str) -> &mut Entry {
         let slot = self.slot_of(word);
         if self.slots[slot] == 0 {
-            self.entries.push(Entry { word, languages: [0; 4], tells: Vec::new() });
+            self.entries.push(Entry { word, tells: Vec::new() });
             // The lists hold well under a thousand words; a test counts them.
             self.slots[slot] = self.entries.len() as u16;
         }

@@ -15,32 +15,53 @@ use serde::Serialize;
 
 mod words;
 mod lexicon;
+mod grams;
+mod container;
+mod linear;
 mod shape;
 mod language;
 mod tokens;
+mod intent;
 mod topic;
+mod content;
 mod sensitivity;
+mod tagger;
+mod spans;
 mod ngrams;
 mod difficulty;
 mod format;
 pub mod train;
+pub mod learn;
 mod error;
 #[cfg(feature = "wire")]
-mod wire;
+pub mod wire;
 #[cfg(test)]
 mod tests;
 
-use lexicon::Lexicon;
+use std::fmt;
+use std::sync::Arc;
 
+use container::Kind;
+use content::ContentModel;
+use grams::Plain;
+use intent::IntentModel;
+use language::LanguageModel;
+use lexicon::Lexicon;
+use tagger::Tagger;
+use topic::{Hints, TopicModel};
+
+pub use content::Content;
 pub use difficulty::{DifficultyModel, Estimate, MODEL_COUNT};
 pub use error::Error;
+pub use intent::Intent;
 pub use language::{Language, Script};
 pub use sensitivity::Sensitivity;
 pub use shape::Shape;
+pub use spans::{Span, SpanKind};
 pub use topic::Topic;
 
 /// Everything that is known of a text.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Signals {
     /// The language most of it seems to be in.
     pub language: Language,
@@ -58,19 +79,38 @@ pub struct Signals {
     pub requirement: [f32; MODEL_COUNT],
     /// Subtracted from ability · requirement before the logistic function.
     pub difficulty: f32,
+    /// What it wants, by the 150 intents of CLINC150.
+    pub intent: Intent,
+    /// What it wants, by the 64 intents of HWU64, most of them commands.
+    pub command: Intent,
     /// A subject in which a wrong answer harms.
     pub topic: Topic,
-    /// Personal data in it.
+    /// How probable that subject is; for none, how probable it is that there is none.
+    pub topic_probability: f32,
+    /// Personal data that has a form, counted in all of the text.
     pub sensitivity: Sensitivity,
-    /// Whether there is any personal data or secret in it.
+    /// Personal data with its place, at most 64 pieces.
+    pub spans: Vec<Span>,
+    /// Private content that has no form.
+    pub content: Content,
+    /// How probable that kind is; for none, how probable it is that there is none.
+    pub content_probability: f32,
+    /// Whether there is a secret, private content, or personal data that tells who somebody is.
     pub private: bool,
 }
 
 /// The learned numbers that reading uses.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct Models {
     difficulty: DifficultyModel,
     lexicon: Lexicon,
+    language: LanguageModel,
+    intent: IntentModel,
+    topics: TopicModel,
+    content: ContentModel,
+    tagger: Tagger,
+    /// The type of each of the tagger's.
+    tagged: Vec<SpanKind>,
 }
 
 // === impl Models ===
@@ -89,9 +129,69 @@ impl Models {
         DifficultyModel::from_bytes(bytes).map(Self::from)
     }
 
-    /// The edition of these numbers, for the trail of a decision.
+    /// Puts a model that `causeway signals fit` wrote in the place of the one of its kind.
+    pub fn replace(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        match container::kind_of(bytes) {
+            Some(Kind::Language) => self.language = LanguageModel::from_bytes(bytes)?,
+            Some(Kind::Safety) => self.topics = TopicModel::from_bytes(bytes)?,
+            Some(Kind::Content) => self.content = ContentModel::from_bytes(bytes)?,
+            Some(Kind::Tagger) => {
+                let (tagger, tagged) = spans::tagger_of(bytes)?;
+                (self.tagger, self.tagged) = (tagger, tagged);
+            }
+            Some(Kind::Intent) => self.intent = IntentModel::from_bytes(bytes)?,
+            None => return Err(Error::ModelMagic { model: "signals" }),
+        }
+        Ok(())
+    }
+
+    /// The edition of the difficulty model's numbers, for the trail of a decision.
     pub fn version(&self) -> &str {
         self.difficulty.version()
+    }
+
+    /// The editions of all models: a name and the beginning of a checksum each.
+    pub fn versions(&self) -> [&str; 6] {
+        [
+            self.difficulty.version(),
+            self.language.version(),
+            &self.intent.version,
+            self.topics.version(),
+            self.content.version(),
+            &self.tagger.version,
+        ]
+    }
+
+    /// Script and language of a text.
+    pub fn language_of(&self, text: &str) -> (Script, Language) {
+        self.language.guess(text)
+    }
+
+    /// What a text wants, by the intents of CLINC150 and by those of HWU64.
+    pub fn intent_of(&self, text: &str) -> [Intent; 2] {
+        self.intent.of(text)
+    }
+
+    /// The lists of intents by name, in the order of [`Models::intent_of`], with the names of their intents.
+    pub fn taxonomies(&self) -> impl Iterator<Item = (&str, &[Arc<str>])> {
+        self.intent.taxonomies()
+    }
+
+    /// The subject of a text in which a wrong answer harms, and its probability.
+    pub fn topic_of(&self, text: &str) -> (Topic, f32) {
+        let hints = Hints::of(text, &words::Words::of(text), &self.lexicon);
+        self.topics.of(&Plain::of(text, topic::CHARS_MAX), &hints)
+    }
+
+    /// Private content of a text that has no form, and its probability.
+    pub fn content_of(&self, text: &str) -> (Content, f32) {
+        self.content.of(&Plain::of(text, topic::CHARS_MAX))
+    }
+
+    /// Personal data in a text with its place, at most 64 pieces in order.
+    pub fn spans_of(&self, text: &str) -> Vec<Span> {
+        let (_, forms) = sensitivity::find(text, 0);
+        spans::of(text, &forms, &self.tagger, &self.tagged)
     }
 
     /// The difficulty model.
@@ -100,9 +200,22 @@ impl Models {
     }
 }
 
+impl fmt::Debug for Models {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Models").field(&self.versions()).finish()
+    }
+}
+
 impl From<DifficultyModel> for Models {
+    #[expect(clippy::expect_used, reason = "the files are part of this crate and a test reads them")]
     fn from(difficulty: DifficultyModel) -> Self {
-        Self { difficulty, lexicon: Lexicon::shipped() }
+        const WHOLE: &str = "the shipped models are whole";
+        let language = LanguageModel::from_bytes(include_bytes!("../data/language.bin")).expect(WHOLE);
+        let intent = IntentModel::from_bytes(include_bytes!("../data/intent.bin")).expect(WHOLE);
+        let topics = TopicModel::from_bytes(include_bytes!("../data/safety.bin")).expect(WHOLE);
+        let content = ContentModel::from_bytes(include_bytes!("../data/content.bin")).expect(WHOLE);
+        let (tagger, tagged) = spans::tagger_of(include_bytes!("../data/tagger.bin")).expect(WHOLE);
+        Self { difficulty, lexicon: Lexicon::shipped(), language, intent, topics, content, tagger, tagged }
     }
 }
 
@@ -110,10 +223,17 @@ impl From<DifficultyModel> for Models {
 pub fn read(text: &str, models: &Models) -> Signals {
     let shape = shape::shape(text);
     let words = words::Words::of(text);
-    let (script, language) = language::guess(text, &words, &models.lexicon);
+    let plain = Plain::of(text, topic::CHARS_MAX);
+    let hints = Hints::of(text, &words, &models.lexicon);
+    let (script, language) = models.language.guess(text);
     let estimate = models.difficulty.estimate(text, &shape);
-    let told = topic::of(text, &words, &models.lexicon);
-    let sensitivity = sensitivity::find(text, told.secrets);
+    let [intent, command] = models.intent.of(text);
+    let (topic, topic_probability) = models.topics.of(&plain, &hints);
+    let (content, content_probability) = models.content.of(&plain);
+    let (sensitivity, forms) = sensitivity::find(text, hints.secrets);
+    let spans = spans::of(text, &forms, &models.tagger, &models.tagged);
+    let private =
+        sensitivity.any() || content != Content::None || spans.iter().any(|span| span.kind.identifies());
     Signals {
         language,
         script,
@@ -123,8 +243,14 @@ pub fn read(text: &str, models: &Models) -> Signals {
         output_tokens_p90: estimate.output_tokens_p90,
         requirement: estimate.requirement,
         difficulty: estimate.difficulty,
-        topic: told.topic,
+        intent,
+        command,
+        topic,
+        topic_probability,
         sensitivity,
-        private: sensitivity.any(),
+        spans,
+        content,
+        content_probability,
+        private,
     }
 }

@@ -1,8 +1,11 @@
-//! Personal data in a text: what has a checksum is checked, what has a form is matched, the rest is left alone.
+//! Personal data that has a form: what has a checksum is checked, what has a form is matched, the rest is left alone.
 
 use serde::Serialize;
 
+use crate::spans::SpanKind;
 use crate::words::is_word;
+
+mod web;
 
 /// How many pieces of each kind were found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -19,10 +22,23 @@ pub struct Sensitivity {
     pub secrets: u16,
 }
 
+/// A piece that was found, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Form {
+    pub(crate) kind: SpanKind,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
+/// Most pieces whose places are kept; beyond that they are only counted.
+const FORMS_MAX: usize = 64;
+
 const CARD_DIGITS: std::ops::RangeInclusive<usize> = 13..=19;
 /// The same where a word says that a card is meant: some old ones are shorter.
 const CARD_DIGITS_SAID: std::ops::RangeInclusive<usize> = 12..=19;
 const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 7..=15;
+/// The same where the neighbours tell: short ones of a town, and long ones with an extension.
+const PHONE_DIGITS_MARKED: std::ops::RangeInclusive<usize> = 5..=15;
 const IBAN_CHARS: std::ops::RangeInclusive<usize> = 15..=34;
 
 /// Words after which a bare number is taken for a telephone's.
@@ -69,56 +85,98 @@ impl Sensitivity {
     }
 }
 
-/// Looks through all of `text` for what has a form; phrases that announce secrets were counted with the words.
-pub(crate) fn find(text: &str, secrets: u16) -> Sensitivity {
-    let mut found = Sensitivity { secrets, ..Sensitivity::default() };
+/// Looks through all of `text` for what has a form, and tells the pieces in order; phrases that announce secrets were
+/// counted with the words.
+pub(crate) fn find(text: &str, secrets: u16) -> (Sensitivity, Vec<Form>) {
+    let mut search = Search { found: Sensitivity { secrets, ..Sensitivity::default() }, forms: Vec::new() };
     let bytes = text.as_bytes();
     let mut at = 0;
     while at < bytes.len() {
         let starts_word = at == 0 || !bytes[at - 1].is_ascii_alphanumeric();
         match bytes[at] {
             b'@' => {
-                found.emails = found.emails.saturating_add(u16::from(is_email(text, at)));
+                if let Some((start, end)) = web::email(text, at) {
+                    search.keep(SpanKind::EmailAddress, start, end);
+                }
                 at += 1;
             }
-            b'0'..=b'9' | b'+' | b'(' if starts_word => at = number(text, at, &mut found),
+            b'0'..=b'9' | b'+' | b'(' if starts_word => at = number(text, at, &mut search),
             b'A'..=b'Z' | b'a'..=b'z' if starts_word && begins_iban(&bytes[at..]) => {
-                at = iban(bytes, at, &mut found);
+                at = iban(bytes, at, &mut search);
+            }
+            b':' if bytes[at..].starts_with(b"://") => {
+                if let Some((start, end)) = web::address(text, at) {
+                    search.keep(SpanKind::DomainName, start, end);
+                }
+                at += 3;
             }
             _ => at += 1,
         }
     }
-    found
+    (search.found, search.forms)
 }
 
-/// A local part before the sign; after it labels with a dot between and a last one of letters.
-fn is_email(text: &str, at: usize) -> bool {
-    let local = |one: char| one.is_alphanumeric() || matches!(one, '.' | '_' | '%' | '+' | '-');
-    let domain = |one: char| one.is_alphanumeric() || matches!(one, '.' | '-');
-    if !text[..at].chars().next_back().is_some_and(local) {
-        return false;
-    }
-    let after = &text[at + 1..];
-    let end = after.find(|one| !domain(one)).unwrap_or(after.len());
-    match after[..end].trim_end_matches(['.', '-']).rsplit_once('.') {
-        Some((host, last)) => {
-            !host.is_empty() && last.chars().count() >= 2 && last.chars().all(char::is_alphabetic)
+/// Whether a piece that its neighbours make look like one of this type can be one: what has a checksum has to pass it.
+pub(crate) fn may_be(kind: SpanKind, written: &str) -> bool {
+    match kind {
+        SpanKind::CreditCard => {
+            let run = Run::read(written.as_bytes(), 0);
+            let digits = &run.digits[..run.count.min(run.digits.len())];
+            let varied = digits.iter().any(|digit| *digit != digits[0]);
+            run.end == written.len() && CARD_DIGITS_SAID.contains(&run.count) && luhn(digits) && varied
         }
-        None => false,
+        SpanKind::PhoneNumber => {
+            PHONE_DIGITS_MARKED.contains(&written.bytes().filter(u8::is_ascii_digit).count())
+        }
+        // A letter alone is nobody's name.
+        SpanKind::Person => written.chars().filter(|one| one.is_alphabetic()).nth(1).is_some(),
+        // These have a form that is looked for everywhere.
+        SpanKind::IbanCode | SpanKind::EmailAddress | SpanKind::IpAddress => false,
+        _ => true,
+    }
+}
+
+struct Search {
+    found: Sensitivity,
+    forms: Vec<Form>,
+}
+
+// === impl Search ===
+
+impl Search {
+    fn keep(&mut self, kind: SpanKind, start: usize, end: usize) {
+        let count = match kind {
+            SpanKind::EmailAddress => &mut self.found.emails,
+            SpanKind::CreditCard => &mut self.found.cards,
+            SpanKind::PhoneNumber => &mut self.found.phones,
+            SpanKind::IbanCode => &mut self.found.ibans,
+            _ => &mut 0,
+        };
+        *count = count.saturating_add(1);
+        let free = self.forms.last().is_none_or(|last| last.end <= start);
+        if free && self.forms.len() < FORMS_MAX {
+            self.forms.push(Form { kind, start, end });
+        }
     }
 }
 
 /// A run of digits with single separators between, from `start`; returns where to go on.
-fn number(text: &str, start: usize, found: &mut Sensitivity) -> usize {
+fn number(text: &str, start: usize, search: &mut Search) -> usize {
+    if let Some(end) = web::internet_address(text, start) {
+        search.keep(SpanKind::IpAddress, start, end);
+        return end;
+    }
     let run = Run::read(text.as_bytes(), start);
     let ends_word = !text[run.end..].chars().next().is_some_and(is_word);
     if !ends_word {
         return run.end.max(start + 1);
     }
     if run.is_card(&text[..start]) {
-        found.cards = found.cards.saturating_add(1);
+        search.keep(SpanKind::CreditCard, start, run.end);
+    } else if run.is_security_number(&text[start..run.end]) {
+        search.keep(SpanKind::UsSsn, start, run.end);
     } else if run.is_phone(&text[..start]) {
-        found.phones = found.phones.saturating_add(1);
+        search.keep(SpanKind::PhoneNumber, start, run.end);
     }
     run.end.max(start + 1)
 }
@@ -138,7 +196,7 @@ struct Run {
 
 impl Run {
     fn read(bytes: &[u8], start: usize) -> Self {
-        let plus = bytes[start] == b'+';
+        let plus = bytes.get(start) == Some(&b'+');
         let mut run = Self { plus, digits: [0; 20], count: 0, groups: [0; 6], group_count: 0, end: start };
         let mut at = start + usize::from(plus);
         let mut in_group = false;
@@ -185,6 +243,14 @@ impl Run {
         issuer || announced(before, CARD_WORDS)
     }
 
+    /// Three, two and four digits with hyphens; an area is never 000 or 666.
+    fn is_security_number(&self, written: &str) -> bool {
+        let hyphens = written.bytes().filter(|byte| *byte == b'-').count();
+        self.groups[..self.group_count.min(self.groups.len())] == [3, 2, 4]
+            && hyphens == 2
+            && !matches!(self.digits[..3], [0, 0, 0] | [6, 6, 6])
+    }
+
     fn is_phone(&self, before: &str) -> bool {
         if !PHONE_DIGITS.contains(&self.count) {
             return false;
@@ -228,7 +294,7 @@ fn begins_iban(bytes: &[u8]) -> bool {
 }
 
 /// Two letters, two digits, then letters and digits, alone or in groups of four; ISO 13616's remainder is 1.
-fn iban(bytes: &[u8], start: usize, found: &mut Sensitivity) -> usize {
+fn iban(bytes: &[u8], start: usize, search: &mut Search) -> usize {
     let mut characters = [0_u8; 34];
     let (mut count, mut in_group, mut at) = (0, 0, start);
     let mut best = None;
@@ -250,7 +316,9 @@ fn iban(bytes: &[u8], start: usize, found: &mut Sensitivity) -> usize {
         }
         at += 1;
     }
-    found.ibans = found.ibans.saturating_add(u16::from(best.is_some()));
+    if let Some(end) = best {
+        search.keep(SpanKind::IbanCode, start, end);
+    }
     best.unwrap_or(start + 1)
 }
 

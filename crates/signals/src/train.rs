@@ -11,6 +11,7 @@ use crate::{ngrams, shape};
 mod learn;
 mod calibrate;
 mod measure;
+pub mod irt;
 #[cfg(test)]
 mod tests;
 

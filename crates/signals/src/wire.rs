@@ -1,8 +1,32 @@
 //! Signals as they travel with a request.
 
 use proto::v1;
+use proto::v1::content_part::Part;
 
 use crate::{Models, Signals};
+
+/// Reads the signals of a request that brought none: of its last turn, which is the question, with the earlier turns
+/// counted into its length.
+pub fn read(request: &v1::GenerateRequest, models: &Models) -> v1::Signals {
+    let mut question = String::new();
+    let mut bytes = 0;
+    for (index, turn) in request.turns.iter().enumerate() {
+        for part in &turn.parts {
+            let Some(Part::Text(text)) = &part.part else { continue };
+            bytes += text.len();
+            if index + 1 == request.turns.len() {
+                question.push_str(text);
+                question.push('\n');
+            }
+        }
+    }
+    let question = question.trim_end();
+    let mut signals = crate::read(question, models).to_wire(models);
+    let whole = f64::from(signals.prompt_tokens) * bytes as f64 / question.len().max(1) as f64;
+    // The cast saturates; bytes are bounded by the request's own limit.
+    signals.prompt_tokens = signals.prompt_tokens.max(whole.ceil() as u32);
+    signals
+}
 
 // === impl Signals ===
 
@@ -22,3 +46,6 @@ impl Signals {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
