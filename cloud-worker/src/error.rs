@@ -8,7 +8,15 @@ use tonic::Status;
 pub enum Error {
     /// The model, or one request to it.
     #[error(transparent)]
-    Engine(#[from] inference::Error),
+    Engine(inference::Error),
+    /// A field of a request is outside what this worker serves.
+    #[error("`{field}` {problem}")]
+    Invalid {
+        /// The field, as the wire names it.
+        field: &'static str,
+        /// What is wrong with it and what is allowed.
+        problem: String,
+    },
     /// The thread that loads the model ended early.
     #[error("loading the model was aborted")]
     LoadAborted,
@@ -18,9 +26,6 @@ pub enum Error {
     /// The server.
     #[error(transparent)]
     Serve(#[from] mesh::serve::Error),
-    /// The description of the services, built in.
-    #[error("cannot serve reflection: {0}")]
-    Reflection(#[from] tonic_reflection::server::Error),
     /// The engine's thread.
     #[error("cannot start the engine's thread: {0}")]
     Thread(std::io::Error),
@@ -46,7 +51,7 @@ pub enum Error {
         here: String,
     },
     /// The text of all turns is too long.
-    #[error("turns hold {bytes} bytes of text; at most {max} are allowed")]
+    #[error("`turns` hold {bytes} bytes of text; at most {max} are allowed")]
     PromptBytes {
         /// Bytes in the request.
         bytes: usize,
@@ -67,6 +72,31 @@ pub enum Error {
 /// How long a caller should wait when the engine's line is full, milliseconds.
 const PUSHBACK_MS: u64 = 500;
 
+impl From<inference::Error> for Error {
+    fn from(error: inference::Error) -> Self {
+        match error {
+            inference::Error::BadRequest { field, problem } => {
+                Self::Invalid { field: on_wire(field), problem }
+            }
+            error => Self::Engine(error),
+        }
+    }
+}
+
+/// What a request calls a field that the engine has under a name of its own.
+fn on_wire(field: &'static str) -> &'static str {
+    match field {
+        "conversation" => "turns",
+        "max_tokens" => "sampling.max_tokens",
+        "temperature" => "sampling.temperature",
+        "top_p" => "sampling.top_p",
+        "repetition_penalty" => "sampling.repetition_penalty",
+        "stop" => "sampling.stop",
+        "resume" => "resume.token_ids",
+        same => same,
+    }
+}
+
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
         let text = error.to_string();
@@ -74,13 +104,12 @@ impl From<Error> for Status {
             Error::Engine(engine) => of_engine(&engine, text),
             Error::OtherModel { .. } => Self::not_found(text),
             Error::OtherTokens { .. } => Self::failed_precondition(text),
-            Error::PromptBytes { .. } => Self::invalid_argument(text),
+            Error::Invalid { .. } | Error::PromptBytes { .. } => Self::invalid_argument(text),
             Error::Watchers { .. } => refusal(text, PUSHBACK_MS),
             Error::Deadline => Self::deadline_exceeded(text),
             Error::LoadAborted
             | Error::Listen(_)
             | Error::Serve(_)
-            | Error::Reflection(_)
             | Error::Thread(_)
             | Error::EngineDied => Self::internal(text),
         }
@@ -90,11 +119,12 @@ impl From<Error> for Status {
 /// Retryable elsewhere: a full line, a draining or stopped engine. Not retryable: what the request itself got wrong.
 fn of_engine(error: &inference::Error, text: String) -> Status {
     match error {
-        inference::Error::BadRequest { .. } | inference::Error::OverLong { .. } => {
-            Status::invalid_argument(text)
-        }
+        inference::Error::OverLong { .. } => Status::invalid_argument(text),
         inference::Error::QueueFull { .. } => refusal(text, PUSHBACK_MS),
         inference::Error::Draining | inference::Error::Stopped => Status::unavailable(text),
         _ => Status::internal(text),
     }
 }
+
+#[cfg(test)]
+mod tests;

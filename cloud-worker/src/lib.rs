@@ -10,12 +10,16 @@ use std::future::Future;
 use std::thread;
 
 use inference::Handle;
+use mesh::presence::Presence;
 use mesh::process::Rim;
 use mesh::serve::Server;
 use mesh::transport::Address;
+use tokio::sync::watch;
 
 pub use config::Options;
 pub use error::Error;
+use report::Reports;
+use service::Generation;
 
 /// A worker with its model loaded and its address bound, ready to serve.
 #[derive(Debug)]
@@ -61,7 +65,17 @@ impl Worker {
         let thread = thread::Builder::new().name("engine".to_owned()).spawn(move || engine.run());
         let thread = thread.map_err(Error::Thread)?;
         tracing::info!(address = %self.address, model = self.handle.model().name, "listening");
-        let stack = stack::build(&self.options, &self.handle).await?;
+        let (ending, ended) = watch::channel(false);
+        let generation = Generation::new(self.options.limits.clone(), self.handle.clone());
+        let running_max = self.options.engine.sequences_max;
+        let reports = Reports::new(self.options.report, self.handle.clone(), running_max, ended);
+        let (presence, routes) = Presence::announce(&stack::SERVICES, proto::DESCRIPTORS).await;
+        let stack = stack::stack(&self.options.limits, generation, reports, routes);
+        let shutdown = async {
+            shutdown.await;
+            ending.send_replace(true);
+            presence.leave().await;
+        };
         let served = self.server.serve(stack, shutdown).await;
         self.handle.stop();
         let joined = tokio::task::spawn_blocking(move || thread.join()).await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::Stream;
 use inference::Handle;
 use proto::v1::{Report, WatchReportsRequest};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval};
 use tonic::{Request, Response, Status};
 
@@ -20,14 +20,22 @@ pub(crate) struct Reports {
     handle: Handle,
     running_max: usize,
     watchers: Arc<Semaphore>,
+    /// Becomes true when the worker ends: a watch would otherwise hold up its drain.
+    ended: watch::Receiver<bool>,
 }
 
 // === impl Reports ===
 
 impl Reports {
-    pub(crate) fn new(options: config::Report, handle: Handle, running_max: usize) -> Self {
-        let watchers = Arc::new(Semaphore::new(options.watchers_max));
-        Self { options, handle, running_max, watchers }
+    /// Reports of an engine that runs at most `running_max` requests at once, until `ended` becomes true.
+    pub(crate) fn new(
+        options: config::Report,
+        handle: Handle,
+        running_max: usize,
+        ended: watch::Receiver<bool>,
+    ) -> Self {
+        let watchers = Arc::new(Semaphore::new(options.watchers_max.min(Semaphore::MAX_PERMITS)));
+        Self { options, handle, running_max, watchers, ended }
     }
 
     fn stream(
@@ -40,17 +48,24 @@ impl Reports {
             let mut ticks = interval(Duration::from_millis(u64::from(interval_ms)));
             // A watcher that was slow wants the newest report, not those it missed.
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            let mut ended = self.ended.clone();
             let mut before = Vec::new();
             loop {
-                ticks.tick().await;
-                yield Ok(self.report(interval_ms, &mut before));
+                let draining = tokio::select! {
+                    _ = ended.wait_for(|ended| *ended) => true,
+                    _ = ticks.tick() => false,
+                };
+                yield Ok(Report { draining, ..self.report(interval_ms, &mut before) });
+                if draining {
+                    return;
+                }
             }
         }
     }
 
     /// The load now; expert rows are those since the report before.
     fn report(&self, interval_ms: u32, before: &mut Vec<u64>) -> Report {
-        let load = self.handle.load();
+        let (load, work) = (self.handle.load(), self.handle.counters());
         before.resize(load.expert_load.len(), 0);
         let rows = load.expert_load.iter().zip(before.iter());
         let expert_rows = rows.map(|(now, then)| now.saturating_sub(*then)).collect();
@@ -68,6 +83,9 @@ impl Reports {
             expert_rows,
             running_max: count(self.running_max),
             draining: false,
+            output_tokens: work.output_tokens,
+            cancelled: work.cancelled,
+            tokens_after_cancel: work.tokens_after_cancel,
         }
     }
 }

@@ -113,6 +113,7 @@ impl proto::v1::generation_server::Generation for Generation {
             places: vec![place],
             request_bytes_max: u32::try_from(self.limits.request_bytes_max).unwrap_or(u32::MAX),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            policy: None,
         }))
     }
 }
@@ -148,7 +149,7 @@ fn events(
                         None => yield Err(Error::Deadline.into()),
                     }
                 }
-                Event::Failed(error) => yield Err(Error::Engine(error).into()),
+                Event::Failed(error) => yield Err(Error::from(error).into()),
             }
         }
     }

@@ -1,42 +1,37 @@
 //! The layers that every call passes, outermost first.
 
-use inference::Handle;
 use mesh::admit::{AdmitLayer, AdmitService};
-use mesh::deadline::DeadlineService;
+use mesh::process::Limits;
 use mesh::telemetry::{TraceLayer, TraceService};
 use proto::v1::fleet_server::FleetServer;
 use proto::v1::generation_server::GenerationServer;
-use tonic::service::Routes;
+use tonic::server::NamedService;
+use tonic::service::{LayerExt as _, Routes};
 use tower::ServiceBuilder;
 
-use crate::Error;
-use crate::config::Options;
 use crate::report::Reports;
 use crate::service::Generation;
 
 /// What serves a worker's calls.
-pub(crate) type Stack = TraceService<AdmitService<DeadlineService<Routes>>>;
+pub(crate) type Stack = TraceService<AdmitService<Routes>>;
 
-pub(crate) async fn build(options: &Options, handle: &Handle) -> Result<Stack, Error> {
-    let generation = GenerationServer::new(Generation::new(options.limits.clone(), handle.clone()))
-        .max_decoding_message_size(options.limits.request_bytes_max);
-    let reports = Reports::new(options.report.clone(), handle.clone(), options.engine.sequences_max);
-    let (health, healthy) = tonic_health::server::health_reporter();
-    health.set_serving::<GenerationServer<Generation>>().await;
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()?;
-    let routes = Routes::new(generation)
-        .add_service(FleetServer::new(reports))
-        .add_service(healthy)
-        .add_service(reflection);
-    Ok(ServiceBuilder::new()
+/// Requests to watch reports hold one number.
+const WATCH_BYTES_MAX: usize = 1 << 10;
+
+/// The services that this hop tells of.
+pub(crate) const SERVICES: [&str; 2] = [<GenerationServer<Generation>>::NAME, <FleetServer<Reports>>::NAME];
+
+/// The stack of one worker, whose services join those that tell of its presence.
+pub(crate) fn stack(limits: &Limits, generation: Generation, reports: Reports, presence: Routes) -> Stack {
+    let generation = GenerationServer::new(generation).max_decoding_message_size(limits.request_bytes_max);
+    let routes = presence
+        // Whoever watches the reports does so for as long as both ends live: only answers have a deadline.
+        .add_service(FleetServer::new(reports).max_decoding_message_size(WATCH_BYTES_MAX))
+        .add_service(limits.deadlines().named_layer(generation));
+    ServiceBuilder::new()
         // First, so that a refused call is in the trace as well.
         .layer(TraceLayer)
         // Before any work: what cannot be carried is refused at once, with a time to come back.
-        .layer(AdmitLayer::new(options.limits.admission()))
-        // Around the answer and its whole body: nothing below outlives the caller's patience.
-        .layer(options.limits.deadlines())
-        .service(routes.prepare()))
+        .layer(AdmitLayer::new(limits.admission()))
+        .service(routes.prepare())
 }

@@ -1,12 +1,13 @@
 //! What an agent runs with: every table of its configuration, its defaults, and what makes it unusable.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use mesh::config::{Configure, Invalid};
 use mesh::connect::ConnectOptions;
+use mesh::journal::JournalOptions;
 use mesh::process::{Limits, Listen, Process};
+use mesh::rollout::RolloutOptions;
 use mesh::serve::ServeOptions;
 use mesh::telemetry::TelemetryOptions;
 use mesh::tls::IdentityFiles;
@@ -29,7 +30,11 @@ pub struct Options {
     /// How it connects to its upstream.
     pub connect: ConnectOptions,
     /// What it decides by.
-    pub policy: PolicyOptions,
+    pub policy: RolloutOptions,
+    /// Its log of decisions.
+    pub decisions: JournalOptions,
+    /// What it counts of the policy's budgets and caps.
+    pub budgets: BudgetOptions,
     /// What it does when a place fails before its first token.
     pub retry: RetryOptions,
     /// What it remembers of the answers that it gave.
@@ -87,12 +92,12 @@ pub struct UpstreamOptions {
     pub stale_after_ms: u64,
 }
 
-/// What an agent decides by.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// What an agent counts of the policy's budgets and escalation caps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct PolicyOptions {
-    /// The policy file.
-    pub file: PathBuf,
+pub struct BudgetOptions {
+    /// Tenants, devices and classes that are counted apart; who comes later shares one of each budget and cap.
+    pub accounts_max: usize,
 }
 
 /// What an agent does when a place fails before its first token.
@@ -121,7 +126,9 @@ impl Default for Options {
             model: ModelOptions::default(),
             upstream: UpstreamOptions::default(),
             connect: ConnectOptions::default(),
-            policy: PolicyOptions::default(),
+            policy: RolloutOptions::default(),
+            decisions: JournalOptions::default(),
+            budgets: BudgetOptions::default(),
             retry: RetryOptions::default(),
             feedback: FeedbackOptions::default(),
             // A device talks with the people of one home.
@@ -141,16 +148,22 @@ impl Configure for Options {
         found.extend(self.tls.invalid("tls"));
         found.extend(self.telemetry.invalid("telemetry"));
         found.extend(self.limits.invalid("limits"));
+        found.extend(self.policy.invalid("policy"));
+        found.extend(self.decisions.invalid("decisions"));
         self.upstream.invalid(&mut found);
         let mut rule = |holds: bool, key: &str, problem: &str, mend: &str| {
             Invalid::unless(&mut found, holds, key, problem, mend);
         };
-        let policy = !self.policy.file.as_os_str().is_empty();
-        rule(policy, "policy.file", "is not set", "name the policy file that requests are decided by");
         let one_name = self.connect.server_name.is_none();
         rule(one_name, "connect.server_name", "is not read here", "set upstream.server_name");
         let more = "give 1 or more";
         rule(self.retry.attempts_max > 0, "retry.attempts_max", "is zero, so no place would be tried", more);
+        rule(
+            self.budgets.accounts_max > 0,
+            "budgets.accounts_max",
+            "is zero, so nothing could be counted",
+            more,
+        );
         let tier = !self.model.tier.is_empty();
         rule(tier, "model.tier", "is empty", "name the tier of the policy that prices this model");
         let empty = self.model.path.as_ref().is_some_and(|path| path.as_os_str().is_empty());
@@ -170,14 +183,6 @@ impl Process for Options {
 
     fn tls(&self) -> &IdentityFiles {
         &self.tls
-    }
-}
-
-/// Whether only this machine can call there.
-pub(crate) fn is_local(address: &Address) -> bool {
-    match address.host() {
-        None => true,
-        Some(host) => host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback()),
     }
 }
 
@@ -245,6 +250,14 @@ impl UpstreamOptions {
 impl Default for RetryOptions {
     fn default() -> Self {
         Self { attempts_max: 3 }
+    }
+}
+
+// === impl BudgetOptions ===
+
+impl Default for BudgetOptions {
+    fn default() -> Self {
+        Self { accounts_max: 256 }
     }
 }
 

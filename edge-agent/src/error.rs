@@ -45,6 +45,9 @@ pub enum Error {
         /// The tiers that it could be.
         known: Vec<String>,
     },
+    /// The log of decisions could not be begun.
+    #[error(transparent)]
+    Journal(#[from] mesh::journal::Error),
     /// The model cannot be loaded.
     #[error(transparent)]
     Model(inference::Error),
@@ -61,13 +64,8 @@ pub enum Error {
     #[error(transparent)]
     Serve(mesh::serve::Error),
     /// The request breaks a rule of the wire contract or a limit of this agent.
-    #[error("`{field}` {problem}")]
-    Invalid {
-        /// The field, such as `turns[2].parts[0]`.
-        field: String,
-        /// What is wrong with it.
-        problem: String,
-    },
+    #[error(transparent)]
+    Invalid(#[from] policy::wire::request::Invalid),
     /// The model asked for is not here, and there is nobody to ask.
     #[error("the model `{wanted}` is not here, and no upstream is configured; known are {}", listed(known))]
     ModelUnknown {
@@ -159,15 +157,21 @@ impl Error {
             | Self::Home { .. }
             | Self::Policy(_)
             | Self::TierUnknown { .. }
+            | Self::Journal(_)
             | Self::Model(_)
             | Self::Engine { .. }
             | Self::Bind(_)
             | Self::Serve(_)
-            | Self::Invalid { .. }
+            | Self::Invalid(_)
             | Self::ModelUnknown { .. }
             | Self::DeadlinePassed
             | Self::Refused { .. } => false,
         }
+    }
+
+    /// Whether the request was at fault, and not what should have answered it.
+    pub(crate) fn is_the_callers(&self) -> bool {
+        matches!(self, Self::Invalid(_) | Self::ModelUnknown { .. } | Self::Refused { .. })
     }
 
     /// What the caller is told.
@@ -177,11 +181,12 @@ impl Error {
             | Self::Home { .. }
             | Self::Policy(_)
             | Self::TierUnknown { .. }
+            | Self::Journal(_)
             | Self::Model(_)
             | Self::Engine { .. }
             | Self::Bind(_)
             | Self::Serve(_) => return Status::internal("the agent failed; its log says how"),
-            Self::Invalid { .. } => Code::InvalidArgument,
+            Self::Invalid(_) => Code::InvalidArgument,
             Self::ModelUnknown { .. } => Code::NotFound,
             Self::NoPlace { failures, .. } if self.is_retryable() => {
                 let full = |failure: &Failure| failure.code == Code::ResourceExhausted;

@@ -4,12 +4,14 @@
 pub mod config;
 mod stack;
 mod service;
-mod checks;
 pub mod commands;
 mod facts;
+mod policies;
+mod budgets;
+mod decisions;
 mod places;
 mod answer;
-pub mod device;
+pub mod actuator;
 mod local;
 mod escalate;
 mod feedback;
@@ -22,19 +24,23 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use mesh::journal::Journal;
+use mesh::presence::Presence;
 use mesh::process::Rim;
 use mesh::serve::Server;
 use mesh::transport::Address;
-use policy::{RULES_BYTES_MAX, Rules};
 
+use self::actuator::{Actuator, Remembered};
+use self::budgets::Budgets;
 use self::commands::{Grammar, Home};
 pub use self::config::Options;
-use self::device::{Actuator, Remembered};
+use self::decisions::Log;
 pub use self::error::{Error, Failure, Removed};
 use self::escalate::Upstream;
 use self::feedback::Answered;
 use self::local::Engine;
 use self::places::Places;
+use self::policies::Policies;
 use self::service::Service;
 
 /// Largest file of a home, bytes: more than the rooms and entities that a home may have.
@@ -49,6 +55,8 @@ pub struct Agent {
     service: Service,
     upstream: Option<Upstream>,
     engine: Option<Engine>,
+    policies: Arc<Policies>,
+    log: Log,
 }
 
 // === impl Agent ===
@@ -65,32 +73,37 @@ impl Agent {
         rim: Rim,
         actuator: Arc<dyn Actuator>,
     ) -> Result<Self, Error> {
-        let rules = rules(&options.policy.file)?;
+        let policies = Arc::new(policies::load(&options.policy, &options.model)?);
         let grammar = options.home.file.as_deref().map(grammar).transpose()?;
-        let (device, engine) = local::load(&options.model, &options.limits, &rules).await?.unzip();
+        let (device, engine) = local::load(&options.model, &options.limits).await?.unzip();
         let upstream = Upstream::new(&options, &rim);
         let listener = rim.bind(&options.listen.address).await.map_err(Error::Bind)?;
         // Callers on the same machine are told apart by the rights of the socket's file, not by certificates.
         let identity = rim.identity.filter(|_| options.listen.address.host().is_some());
         let server = Server::new(options.serve.clone(), listener, identity);
         let address = server.local_address();
+        // Last of what can fail, so that no writer is left behind.
+        let log: Log = Journal::open(&options.decisions)?;
         let places = Places {
             grammar,
             actuator,
             device,
             device_tier: options.model.tier.as_str().into(),
             upstream: upstream.clone(),
-            rules,
+            policies: policies.clone(),
+            budgets: Arc::new(Budgets::new(options.budgets.accounts_max)),
+            log: log.clone(),
             attempts_max: options.retry.attempts_max,
         };
         let parts = service::Parts {
             limits: options.limits.clone(),
             places,
             answered: Answered::new(options.feedback.ids_max),
-            callers_local: config::is_local(&address),
+            callers_local: address.is_local(),
             seed: rim.seed,
         };
-        Ok(Self { server, address, service: Service::new(parts), upstream, engine, options })
+        let service = Service::new(parts);
+        Ok(Self { server, address, service, upstream, engine, policies, log, options })
     }
 
     /// Where it listens, with the port that the system chose where 0 was asked for.
@@ -98,27 +111,37 @@ impl Agent {
         &self.address
     }
 
+    /// What becomes of the policies while it runs: reloads, refusals, differences of the shadow, the canary's fate.
+    pub fn policies(&self) -> impl Fn() -> mesh::rollout::Report + Send + Sync + use<> {
+        let policies = self.policies.clone();
+        move || policies.report()
+    }
+
     /// Serves until `shutdown` completes and what was begun by then is done, or the drain deadline passes.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
-        let Self { options, server, service, upstream, engine, .. } = self;
-        let (health, health_service) = tonic_health::server::health_reporter();
-        let stack = stack::stack(&options.limits, service, health_service);
-        stack::serving(&health).await;
+        let Self { options, server, service, upstream, engine, policies, log, .. } = self;
+        let (presence, routes) = Presence::announce(&stack::SERVICES, proto::DESCRIPTORS).await;
+        let stack = stack::stack(&options.limits, service, routes);
         let ending = async {
             shutdown.await;
-            stack::ending(health.clone()).await;
+            presence.leave().await;
         };
         tracing::info!(address = %server.local_address(), "listening");
         let serving = async {
             tokio::select! {
                 served = server.serve(stack, ending) => served.map_err(Error::Serve),
                 never = watch(upstream) => match never {},
+                never = policies.watch() => match never {},
             }
         };
         let served = match engine {
-            Some(engine) => engine.run_beside(serving).await??,
-            None => serving.await?,
+            Some(engine) => engine.run_beside(serving).await.flatten(),
+            None => serving.await,
         };
+        if let Some(log) = log {
+            log.end().await;
+        }
+        let served = served?;
         tracing::info!(?served, "the agent has ended");
         Ok(())
     }
@@ -130,12 +153,6 @@ async fn watch(upstream: Option<Upstream>) -> Infallible {
         Some(upstream) => upstream.watch().await,
         None => pending().await,
     }
-}
-
-fn rules(file: &Path) -> Result<Rules, Error> {
-    // One byte more than a policy may have is read, so that the parser says that it is too large.
-    let text = read(file, "policy.file", RULES_BYTES_MAX as u64 + 1)?;
-    Rules::parse(&file.display().to_string(), &text).map_err(Error::Policy)
 }
 
 fn grammar(file: &Path) -> Result<Grammar, Error> {

@@ -29,7 +29,6 @@ const PUSHBACK: Duration = Duration::from_millis(500);
 pub(crate) struct Device {
     handle: Handle,
     tier: Name,
-    price: Price,
     limits: Limits,
 }
 
@@ -41,16 +40,11 @@ pub(crate) struct Engine {
 }
 
 /// Loads the model, if one is configured.
-pub(crate) async fn load(
-    options: &ModelOptions,
-    limits: &Limits,
-    rules: &Rules,
-) -> Result<Option<(Device, Engine)>, Error> {
+pub(crate) async fn load(options: &ModelOptions, limits: &Limits) -> Result<Option<(Device, Engine)>, Error> {
     let Some(path) = options.path.clone() else { return Ok(None) };
-    let price = price_of(&options.tier, rules)?;
     let (service, handle) = build(options, path).await?;
     let device =
-        Device { handle: handle.clone(), tier: options.tier.as_str().into(), price, limits: limits.clone() };
+        Device { handle: handle.clone(), tier: options.tier.as_str().into(), limits: limits.clone() };
     Ok(Some((device, Engine { service, handle })))
 }
 
@@ -62,13 +56,14 @@ async fn build(options: &ModelOptions, path: PathBuf) -> Result<(Service, Handle
     built.map_err(lost)?.map_err(Error::Model)
 }
 
-fn price_of(tier: &str, rules: &Rules) -> Result<Price, Error> {
+/// A policy that does not price the model's tier is refused.
+pub(crate) fn check(tier: &str, rules: &Rules) -> Result<(), Error> {
     let devices = || rules.tiers().iter().filter(|tier| tier.kind == Kind::Device);
-    let found = devices().find(|known| known.name.as_str() == tier).map(|tier| tier.price);
-    found.ok_or_else(|| Error::TierUnknown {
-        tier: tier.to_owned(),
-        known: devices().map(|tier| tier.name.to_string()).collect(),
-    })
+    if devices().any(|known| known.name.as_str() == tier) {
+        return Ok(());
+    }
+    let known = devices().map(|tier| tier.name.to_string()).collect();
+    Err(Error::TierUnknown { tier: tier.to_owned(), known })
 }
 
 // === impl Engine ===
@@ -126,6 +121,7 @@ impl Device {
         request: &v1::GenerateRequest,
         deadline: Option<Deadline>,
         mut started: v1::Started,
+        price: Price,
     ) -> Result<Begun, Setback> {
         let limits = inference::wire::Limits {
             output_tokens_default: self.limits.output_tokens_default,
@@ -138,7 +134,7 @@ impl Device {
         let mut steps = chat.in_scope(|| self.handle.generate(wanted)).map_err(|error| self.judge(&error))?;
         let first = match steps.next().instrument(decode.clone()).await {
             Some(Step::Failed(error)) => return Err(self.judge(&error)),
-            Some(step) => self.event(step, &chat).map_err(Setback::Final)?,
+            Some(step) => self.event(step, &chat, &price).map_err(Setback::Final)?,
             None => return Err(self.judge(&inference::Error::Stopped)),
         };
         started.model_hash = self.handle.model().hash_hex();
@@ -146,7 +142,7 @@ impl Device {
         let mut tokens = shown(&first);
         let rest = stream! {
             while let Some(step) = steps.next().instrument(decode.clone()).await {
-                let event = device.event(step, &chat);
+                let event = device.event(step, &chat, &price);
                 tokens += event.as_ref().map_or(0, shown);
                 decode.record("causeway.tokens", tokens);
                 yield event;
@@ -155,7 +151,7 @@ impl Device {
         Ok(Begun { started, first, rest: rest.boxed() })
     }
 
-    fn event(&self, step: Step, chat: &Span) -> Result<Event, Error> {
+    fn event(&self, step: Step, chat: &Span, price: &Price) -> Result<Event, Error> {
         match step {
             Step::Delta { text, tokens, first_index } => {
                 Ok(Event::Delta(v1::Delta { text, token_ids: tokens, first_token_index: first_index }))
@@ -163,7 +159,7 @@ impl Device {
             Step::Done(done) => {
                 record(chat, &done);
                 let done = inference::wire::done(&done, self.handle.model()).ok_or(Error::DeadlinePassed)?;
-                let price_usd = usd(&self.price, &done.usage.unwrap_or_default());
+                let price_usd = usd(price, &done.usage.unwrap_or_default());
                 Ok(Event::Done(v1::Done { place: self.tier.to_string(), price_usd, ..done }))
             }
             Step::Failed(error) => Err(Error::Broken {

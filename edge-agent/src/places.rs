@@ -1,19 +1,24 @@
 //! Here or upstream? Weighs the places that could answer, and tries them until one begins to.
 
+mod weigh;
+
 use std::sync::Arc;
 
 use mesh::deadline::Deadline;
-use policy::{Candidate, Decision, Excluded, Facts, Kind, Latency, Name, Placement, Reason, Rules};
+use mesh::rollout::Picked;
+use policy::{Candidate, Excluded, Facts, Kind, Latency, Name, Placement, Rules};
 use proto::v1;
-use tokio::time::Instant;
 use tracing::{Instrument as _, Span, field};
 
+use crate::actuator::{self, Actuator};
 use crate::answer::{Begun, Setback};
+use crate::budgets::Budgets;
 use crate::commands::{Grammar, Match};
-use crate::device::{self, Actuator};
-use crate::error::{Error, Failure, Removed, UNHEALTHY};
+use crate::decisions::{Log, Stake};
+use crate::error::{Error, Failure};
 use crate::escalate::{self, Upstream};
 use crate::local::Device;
+use crate::policies::Policies;
 
 /// What this hop is called in decisions.
 pub(crate) const HOP: &str = "edge-agent";
@@ -34,7 +39,11 @@ pub(crate) struct Places {
     /// Whoever is asked when the device does not answer.
     pub(crate) upstream: Option<Upstream>,
     /// What decides.
-    pub(crate) rules: Rules,
+    pub(crate) policies: Arc<Policies>,
+    /// What may be spent.
+    pub(crate) budgets: Arc<Budgets>,
+    /// What is kept of decisions.
+    pub(crate) log: Log,
     /// Places that are tried before the caller is told.
     pub(crate) attempts_max: u32,
 }
@@ -48,6 +57,8 @@ pub(crate) struct Asked {
     pub(crate) facts: Facts,
     /// The command that it is.
     pub(crate) command: Option<Match>,
+    /// The policy, the same for every attempt.
+    pub(crate) picked: Picked<Rules>,
     /// Breaks ties.
     pub(crate) seed: u64,
     /// When the caller gives up.
@@ -60,25 +71,47 @@ struct Attempt {
     number: u32,
     place: Placement,
     decision: v1::Decision,
+    stake: Stake,
 }
 
 // === impl Places ===
 
 impl Places {
-    /// Decides and tries until an answer begins. What failed is left out of the next decision, so that the device
-    /// answers when its upstream cannot, and the other way round.
-    pub(crate) async fn begin(&self, mut asked: Asked) -> Result<Begun, Error> {
-        asked.facts.excluded = self.left_out(&asked)?;
+    /// Decides and tries until an answer begins.
+    pub(crate) async fn begin(&self, mut asked: Asked) -> Result<(Begun, Stake), Error> {
+        let trial = asked.picked.trial.take();
+        if asked.picked.instead.is_none() {
+            self.budgets.sweep(&asked.picked.rules);
+        }
+        match self.tries(asked).await {
+            Ok((begun, stake)) => Ok((begun, Stake { trial, ..stake })),
+            Err(error) => {
+                if let Some(trial) = trial.filter(|_| !error.is_the_callers()) {
+                    trial.failed();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// What failed is left out of the next decision, so that the device answers when its upstream cannot, and the other
+    /// way round.
+    async fn tries(&self, mut asked: Asked) -> Result<(Begun, Stake), Error> {
+        asked.facts.excluded = self.left_out(&asked, &asked.picked.rules)?;
         let mut failures: Vec<Failure> = Vec::new();
         loop {
             asked.facts.deadline_seconds = asked.deadline.map(|deadline| deadline.remaining().as_secs_f64());
             if asked.deadline.is_some_and(Deadline::is_past) {
                 return Err(Error::DeadlinePassed);
             }
-            let attempt = self.decide(&asked, &mut failures)?;
+            let mut attempt = self.decide(&mut asked, &mut failures)?;
             let span = attempt.span();
             let setback = match self.attempt(&asked, &attempt).instrument(span.clone()).await {
-                Ok(begun) => return Ok(begun),
+                Ok(begun) => {
+                    let mut stake = std::mem::take(&mut attempt.stake);
+                    stake.pending.begun();
+                    return Ok((begun, stake));
+                }
                 Err(setback) => setback,
             };
             span.record("error.type", field::debug(setback.code()));
@@ -87,7 +120,7 @@ impl Places {
                 Setback::Elsewhere(failure) => failure,
             };
             tracing::info!(parent: &span, reason = failure.message, "an attempt failed");
-            asked.facts.excluded.extend(self.gone(&attempt, &failure));
+            asked.facts.excluded.extend(gone(&attempt, &failure, &asked.picked.rules));
             failures.push(failure);
             if attempt.number >= self.attempts_max {
                 return Err(Error::NoPlace { removed: Vec::new(), failures });
@@ -102,41 +135,38 @@ impl Places {
             tier: place.to_string(),
             model,
         };
-        let command = self.grammar.iter().map(|_| place(&self.command_tier(), None));
+        let rules = self.policies.live();
+        let command = self.grammar.iter().map(|_| place(&command_tier(&rules), None));
         let device = self.device.iter().map(|device| place(device.place(), Some(device.description())));
-        let tiers = self.upstream.iter().flat_map(|_| escalate::tiers(&self.rules));
+        let tiers = self.upstream.iter().flat_map(|_| escalate::tiers(&rules));
         command.chain(device).chain(tiers.map(|tier| place(&tier.place, None))).collect()
     }
 
-    fn command_tier(&self) -> Name {
-        let tier = self.rules.tiers().iter().find(|tier| tier.kind == Kind::Command);
-        tier.map_or_else(|| COMMAND.into(), |tier| tier.name.clone())
-    }
-
     /// Every place that the policy knows of, those that cannot answer included: the decision says why not.
-    fn candidates(&self, asked: &Asked) -> Vec<Candidate> {
+    fn candidates(&self, asked: &Asked, rules: &Rules) -> Vec<Candidate> {
+        let command = command_tier(rules);
         let mut all = vec![Candidate {
             certain: asked.command.as_ref().map(|_| 1.0),
             // Microseconds, as the word is spoken.
             latency: Some(Latency::default()),
-            ..Candidate::new(self.command_tier(), self.command_tier(), Kind::Command)
+            ..Candidate::new(command.clone(), command, Kind::Command)
         }];
         match &self.device {
             Some(device) => all.push(device.candidate()),
-            None if self.rules.tier(self.device_tier.as_str()).is_some() => {
+            None if rules.tier(self.device_tier.as_str()).is_some() => {
                 all.push(Candidate::new(self.device_tier.clone(), self.device_tier.clone(), Kind::Device));
             }
             None => {}
         }
         match &self.upstream {
-            Some(upstream) => all.extend(upstream.candidates(&self.rules, asked.facts.residency.as_ref())),
-            None => all.extend(escalate::tiers(&self.rules)),
+            Some(upstream) => all.extend(upstream.candidates(rules, asked.facts.residency.as_ref())),
+            None => all.extend(escalate::tiers(rules)),
         }
         all
     }
 
     /// The places that are not there for this request, and why.
-    fn left_out(&self, asked: &Asked) -> Result<Vec<Excluded>, Error> {
+    fn left_out(&self, asked: &Asked, rules: &Rules) -> Result<Vec<Excluded>, Error> {
         let mut all = Vec::new();
         let request = &asked.request;
         let begun = request.resume.as_ref().filter(|resume| !resume.token_ids.is_empty());
@@ -146,7 +176,7 @@ impl Places {
             Some(_) if begun.is_some() => Some("the answer was begun by a model"),
             Some(_) => None,
         };
-        all.extend(command.map(|reason| Excluded::new(self.command_tier(), reason)));
+        all.extend(command.map(|reason| Excluded::new(command_tier(rules), reason)));
         let model = self.device.as_ref().map(Device::description);
         let here = model.as_ref().is_some_and(|model| model.name == request.model);
         let device = match &model {
@@ -167,55 +197,11 @@ impl Places {
             Some(_) if here => Some("the device's model was asked for"),
             Some(_) => None,
         };
-        let tiers = upstream.into_iter().flat_map(|reason| {
-            escalate::tiers(&self.rules).map(move |tier| Excluded::new(tier.place, reason))
-        });
+        let tiers = upstream
+            .into_iter()
+            .flat_map(|reason| escalate::tiers(rules).map(move |tier| Excluded::new(tier.place, reason)));
         all.extend(tiers);
         Ok(all)
-    }
-
-    /// What a failed attempt leaves out of the next decision. The upstream chooses among all its tiers itself: when it
-    /// fails for one of them it has failed for all.
-    fn gone(&self, attempt: &Attempt, failure: &Failure) -> Vec<Excluded> {
-        let reason: Name = format!("attempt {} failed: {}", attempt.number, failure.message).into();
-        match attempt.place.kind {
-            Kind::Command | Kind::Device => vec![Excluded::new(attempt.place.place.clone(), reason)],
-            Kind::Home | Kind::Cloud => {
-                escalate::tiers(&self.rules).map(|tier| Excluded::new(tier.place, reason.clone())).collect()
-            }
-        }
-    }
-
-    fn decide(&self, asked: &Asked, failures: &mut Vec<Failure>) -> Result<Attempt, Error> {
-        let span = decide_span();
-        let _entered = span.enter();
-        let before = Instant::now();
-        let candidates = self.candidates(asked);
-        let decision = policy::decide(&self.rules, &asked.facts, &candidates, asked.seed);
-        let decide_us = u32::try_from(before.elapsed().as_micros()).unwrap_or(u32::MAX);
-        record(&span, &decision);
-        let number = u32::try_from(failures.len()).unwrap_or(u32::MAX).saturating_add(1);
-        match &decision.place {
-            Some(place) => {
-                Ok(Attempt { number, place: place.clone(), decision: decision.to_wire(HOP, decide_us) })
-            }
-            None => {
-                Err(Error::NoPlace { removed: self.removed(&decision), failures: std::mem::take(failures) })
-            }
-        }
-    }
-
-    fn removed(&self, decision: &Decision) -> Vec<Removed> {
-        let removed = |(place, reason): (&Name, &Reason)| {
-            let problem =
-                self.upstream.as_ref().filter(|_| reason.code() == UNHEALTHY).and_then(Upstream::problem);
-            let text = match problem {
-                Some(problem) => problem,
-                None => reason.to_string(),
-            };
-            Removed { place: place.clone(), code: reason.code(), text }
-        };
-        decision.removals().map(removed).collect()
     }
 
     /// One attempt, up to the first event that shows something of the answer.
@@ -230,8 +216,10 @@ impl Places {
             model_hash: String::new(),
         };
         match (attempt.place.kind, &asked.command, &self.device, &self.upstream) {
-            (Kind::Command, Some(command), _, _) => device::begin(self.actuator.as_ref(), command, started),
-            (Kind::Device, _, Some(device), _) => device.begin(&request, asked.deadline, started).await,
+            (Kind::Command, Some(command), _, _) => actuator::begin(self.actuator.as_ref(), command, started),
+            (Kind::Device, _, Some(device), _) => {
+                device.begin(&request, asked.deadline, started, attempt.stake.price).await
+            }
             (Kind::Home | Kind::Cloud, _, _, Some(upstream)) => {
                 upstream.begin(request, asked.deadline, started).await
             }
@@ -259,31 +247,19 @@ impl Attempt {
     }
 }
 
-fn decide_span() -> Span {
-    tracing::info_span!(
-        "decide",
-        causeway.decision.place = field::Empty,
-        causeway.decision.class = field::Empty,
-        causeway.decision.policy_hash = field::Empty,
-        causeway.decision.margin_usd = field::Empty,
-        causeway.decision.price_usd = field::Empty,
-        causeway.decision.waiting_usd = field::Empty,
-        causeway.decision.wrong_usd = field::Empty,
-        causeway.decision.candidates = field::Empty,
-    )
+fn command_tier(rules: &Rules) -> Name {
+    let tier = rules.tiers().iter().find(|tier| tier.kind == Kind::Command);
+    tier.map_or_else(|| COMMAND.into(), |tier| tier.name.clone())
 }
 
-fn record(span: &Span, decision: &Decision) {
-    span.record("causeway.decision.class", decision.class.as_str());
-    span.record("causeway.decision.policy_hash", decision.trail.policy_hash.as_str());
-    span.record("causeway.decision.candidates", decision.trail.candidates.len());
-    if let Some(margin_usd) = decision.trail.margin_usd {
-        span.record("causeway.decision.margin_usd", margin_usd);
-    }
-    if let Some(winner) = decision.winner() {
-        span.record("causeway.decision.place", winner.candidate.place.as_str());
-        span.record("causeway.decision.price_usd", winner.columns.price_usd);
-        span.record("causeway.decision.waiting_usd", winner.columns.waiting_usd);
-        span.record("causeway.decision.wrong_usd", winner.columns.wrong_usd);
+/// What a failed attempt leaves out of the next decision. The upstream chooses among all its tiers itself: when it
+/// fails for one of them it has failed for all.
+fn gone(attempt: &Attempt, failure: &Failure, rules: &Rules) -> Vec<Excluded> {
+    let reason: Name = format!("attempt {} failed: {}", attempt.number, failure.message).into();
+    match attempt.place.kind {
+        Kind::Command | Kind::Device => vec![Excluded::new(attempt.place.place.clone(), reason)],
+        Kind::Home | Kind::Cloud => {
+            escalate::tiers(rules).map(|tier| Excluded::new(tier.place, reason.clone())).collect()
+        }
     }
 }

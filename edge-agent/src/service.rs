@@ -11,13 +11,15 @@ use mesh::deadline::Deadline;
 use mesh::process::Limits;
 use mesh::tls::Peer;
 use policy::Name;
+use policy::wire::request;
 use proto::v1;
+use proto::v1::feedback::Verdict;
 use proto::v1::generate_event::Event;
 use proto::v1::generation_server::Generation;
 use tonic::{Request, Response, Status};
 
 use crate::answer::{Begun, sent};
-use crate::checks::check;
+use crate::decisions::Stake;
 use crate::error::Error;
 use crate::facts;
 use crate::feedback::Answered;
@@ -60,7 +62,7 @@ impl Service {
         let deadline = Deadline::of(&request);
         let peer = request.extensions().get::<Peer>().cloned().unwrap_or_default();
         let mut request = request.into_inner();
-        check(&request, &self.parts.limits)?;
+        request::check(&request, &self.bounds())?;
         if request.request_id.is_empty() {
             request.request_id = self.new_id();
         }
@@ -70,16 +72,20 @@ impl Service {
         let believed = peer.spiffe.is_some() || self.parts.callers_local;
         let signals = match request.signals.take().filter(|_| believed) {
             Some(signals) => signals,
-            None => facts::read(&request, &self.models),
+            None => signals::wire::read(&request, &self.models),
         };
         let facts = facts::of(&request, &signals, peer.path().map(Name::from).unwrap_or_default());
         let seed = self.seed_of(&request.request_id);
         request.signals = Some(signals);
-        Ok(Asked { request, facts, command, seed, deadline })
+        let picked = self.parts.places.policies.pick(lot_of(&request, &facts.tenant));
+        Ok(Asked { request, facts, command, picked, seed, deadline })
     }
 
     /// Everything that the caller is sent, from `started` to `done`.
-    fn events(&self, begun: Begun) -> impl Stream<Item = Result<v1::GenerateEvent, Status>> + Send + use<> {
+    fn events(
+        &self,
+        (begun, mut stake): (Begun, Stake),
+    ) -> impl Stream<Item = Result<v1::GenerateEvent, Status>> + Send + use<> {
         let Begun { started, first, mut rest } = begun;
         let parts = self.parts.clone();
         stream! {
@@ -87,19 +93,32 @@ impl Service {
             yield sent(Event::Started(started));
             let mut next = Some(Ok::<_, Error>(first));
             while let Some(event) = next {
-                if matches!(event, Ok(Event::Done(_))) {
-                    parts.answered.remember(&id);
-                }
                 match event {
-                    Ok(event) => yield sent(event),
+                    Ok(Event::Done(done)) => {
+                        parts.answered.remember(&id);
+                        stake.done(&id, &done);
+                        yield sent(Event::Done(done));
+                        return;
+                    }
+                    Ok(event) => {
+                        stake.shows(&event);
+                        yield sent(event);
+                    }
                     Err(error) => {
                         tracing::warn!(%error, "an answer broke off");
+                        stake.failed();
                         yield Err(error.status());
+                        return;
                     }
                 }
                 next = rest.next().await;
             }
         }
+    }
+
+    fn bounds(&self) -> request::Limits {
+        let Limits { prompt_bytes_max, output_tokens_max, .. } = self.parts.limits;
+        request::Limits { prompt_bytes_max, output_tokens_max }
     }
 
     fn new_id(&self) -> String {
@@ -117,6 +136,15 @@ impl Service {
     fn hash(&self, of: &[u8]) -> blake3::Hash {
         blake3::Hasher::new().update(&self.parts.seed.to_le_bytes()).update(of).finalize()
     }
+}
+
+/// What says whether a policy that is tried decides this request: the same for a whole conversation, and for all that a
+/// tenant asks outside of any.
+fn lot_of(request: &v1::GenerateRequest, tenant: &str) -> u64 {
+    let names = [request.conversation_id.as_str(), tenant, request.request_id.as_str()];
+    let name = names.into_iter().find(|name| !name.is_empty()).unwrap_or_default();
+    let hash = blake3::hash(name.as_bytes());
+    hash.as_bytes().iter().take(8).fold(0, |lot, byte| lot << 8 | u64::from(*byte))
 }
 
 #[tonic::async_trait]
@@ -139,7 +167,14 @@ impl Generation for Service {
         &self,
         request: Request<v1::Feedback>,
     ) -> Result<Response<v1::FeedbackReceipt>, Status> {
-        let known = self.parts.answered.knows(&request.get_ref().request_id);
+        let feedback = request.into_inner();
+        let known = self.parts.answered.knows(&feedback.request_id);
+        // That a person asks again is no verdict: it may be the question that was wrong.
+        if let (true, Some(log), Some(Verdict::Right(right))) =
+            (known, &self.parts.places.log, feedback.verdict)
+        {
+            log.tell(&feedback.request_id, right);
+        }
         Ok(Response::new(v1::FeedbackReceipt { known }))
     }
 
@@ -152,6 +187,7 @@ impl Generation for Service {
             places: self.parts.places.describe(),
             request_bytes_max: u32::try_from(self.parts.limits.request_bytes_max).unwrap_or(u32::MAX),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            policy: Some(crate::policies::state(&self.parts.places.policies, &self.parts.places.log)),
         }))
     }
 }

@@ -6,10 +6,6 @@ use mesh::telemetry::{TraceLayer, TraceService};
 use proto::v1::generation_server::GenerationServer;
 use tonic::server::NamedService;
 use tonic::service::{LayerExt as _, Routes};
-use tonic_health::ServingStatus;
-use tonic_health::pb::health_server::{Health, HealthServer};
-use tonic_health::server::HealthReporter;
-use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 use tower::ServiceBuilder;
 
 use crate::service::Service;
@@ -17,14 +13,13 @@ use crate::service::Service;
 /// What every request passes.
 pub(crate) type Stack = TraceService<AdmitService<Routes>>;
 
-/// The names that health is told of: this hop's service, and the process as a whole.
-const NAMES: [&str; 2] = ["", <GenerationServer<Service>>::NAME];
+/// The services that this hop tells of.
+pub(crate) const SERVICES: [&str; 1] = [<GenerationServer<Service>>::NAME];
 
-/// The stack of one agent.
-pub(crate) fn stack(limits: &Limits, service: Service, health: HealthServer<impl Health>) -> Stack {
+/// The stack of one agent, whose service joins those that tell of its presence.
+pub(crate) fn stack(limits: &Limits, service: Service, presence: Routes) -> Stack {
     let generation = GenerationServer::new(service).max_decoding_message_size(limits.request_bytes_max);
-    let routes = Routes::new(health)
-        .add_service(reflection())
+    let routes = presence
         // Around the answer and its whole body. Whoever watches the health does so for as long as both ends live.
         .add_service(limits.deadlines().named_layer(generation));
     ServiceBuilder::new()
@@ -33,31 +28,4 @@ pub(crate) fn stack(limits: &Limits, service: Service, health: HealthServer<impl
         // Before anything is read of the request: refusing must cost less than serving.
         .layer(AdmitLayer::new(limits.admission()))
         .service(routes.prepare())
-}
-
-/// Tells who asks for health that this agent takes requests.
-pub(crate) async fn serving(health: &HealthReporter) {
-    for name in NAMES {
-        health.set_service_status(name, ServingStatus::Serving).await;
-    }
-}
-
-/// Tells the same that it no longer does, and lets those who watch go: they would hold up the drain.
-pub(crate) async fn ending(mut health: HealthReporter) {
-    for name in NAMES {
-        health.set_service_status(name, ServingStatus::NotServing).await;
-        health.clear_service_status(name).await;
-    }
-}
-
-fn reflection() -> ServerReflectionServer<impl ServerReflection> {
-    #[expect(
-        clippy::expect_used,
-        reason = "the descriptors are constants of this build and a test asks for them"
-    )]
-    tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()
-        .expect("the descriptors are whole")
 }

@@ -4,3 +4,4 @@ mod scene;
 mod answers;
 mod refusals;
 mod upstream;
+mod policies;

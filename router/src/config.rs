@@ -1,12 +1,12 @@
 //! What a router runs with: every table of its configuration, its defaults, and what makes it unusable.
 
 use std::collections::HashSet;
-use std::net::IpAddr;
-use std::path::PathBuf;
 
 use mesh::config::{Configure, Invalid};
 use mesh::connect::ConnectOptions;
+use mesh::journal::JournalOptions;
 use mesh::process::{Limits, Listen, Process};
+use mesh::rollout::RolloutOptions;
 use mesh::serve::ServeOptions;
 use mesh::telemetry::TelemetryOptions;
 use mesh::tls::IdentityFiles;
@@ -25,7 +25,11 @@ pub struct Options {
     /// Its workers.
     pub fleet: FleetOptions,
     /// What it decides by.
-    pub policy: PolicyOptions,
+    pub policy: RolloutOptions,
+    /// Its log of decisions.
+    pub decisions: JournalOptions,
+    /// What it counts of the policy's budgets and caps.
+    pub budgets: BudgetOptions,
     /// How it connects to workers.
     pub connect: ConnectOptions,
     /// What it does when a worker fails before its first token.
@@ -75,12 +79,12 @@ pub struct WorkerOptions {
     pub region: Option<String>,
 }
 
-/// What a router decides by.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// What a router counts of the policy's budgets and escalation caps.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct PolicyOptions {
-    /// The policy file.
-    pub file: PathBuf,
+pub struct BudgetOptions {
+    /// Tenants, devices and classes that are counted apart; who comes later shares one of each budget and cap.
+    pub accounts_max: usize,
 }
 
 /// What a router does when a worker fails before its first token.
@@ -116,7 +120,9 @@ impl Default for Options {
         Self {
             listen: Listen::at(Address::Tcp("127.0.0.1:50051".to_owned())),
             fleet: FleetOptions::default(),
-            policy: PolicyOptions::default(),
+            policy: RolloutOptions::default(),
+            decisions: JournalOptions::default(),
+            budgets: BudgetOptions::default(),
             connect: ConnectOptions::default(),
             retry: RetryOptions::default(),
             outlook: OutlookOptions::default(),
@@ -137,17 +143,23 @@ impl Configure for Options {
         found.extend(self.telemetry.invalid("telemetry"));
         found.extend(self.listen.invalid("listen", &self.tls));
         found.extend(self.limits.invalid("limits"));
+        found.extend(self.policy.invalid("policy"));
+        found.extend(self.decisions.invalid("decisions"));
         self.fleet.invalid(&mut found);
         let mut rule = |holds: bool, key: &str, problem: &str, mend: &str| {
             Invalid::unless(&mut found, holds, key, problem, mend);
         };
-        let policy = !self.policy.file.as_os_str().is_empty();
-        rule(policy, "policy.file", "is not set", "name the policy file that requests are decided by");
         let shared = self.connect.server_name.is_none();
         let mend = "name it for each of [[fleet.workers]]";
         rule(shared, "connect.server_name", "is not for the workers of a router", mend);
         let more = "give 1 or more";
         rule(self.retry.attempts_max > 0, "retry.attempts_max", "is zero, so no place would be tried", more);
+        rule(
+            self.budgets.accounts_max > 0,
+            "budgets.accounts_max",
+            "is zero, so nothing could be counted",
+            more,
+        );
         rule(self.outlook.interval_ms > 0, "outlook.interval_ms", "is zero, which is a flood", more);
         rule(self.outlook.watchers_max > 0, "outlook.watchers_max", "is zero, so no agent could watch", more);
         if found.is_empty() { Ok(()) } else { Err(found) }
@@ -163,14 +175,6 @@ impl Process for Options {
 
     fn tls(&self) -> &IdentityFiles {
         &self.tls
-    }
-}
-
-/// Whether only this machine can call there.
-pub(crate) fn is_local(address: &Address) -> bool {
-    match address.host() {
-        None => true,
-        Some(host) => host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback()),
     }
 }
 
@@ -239,6 +243,14 @@ impl Default for RetryOptions {
 impl Default for OutlookOptions {
     fn default() -> Self {
         Self { interval_ms: 500, watchers_max: 256 }
+    }
+}
+
+// === impl BudgetOptions ===
+
+impl Default for BudgetOptions {
+    fn default() -> Self {
+        Self { accounts_max: 4_096 }
     }
 }
 

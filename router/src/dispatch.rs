@@ -1,38 +1,46 @@
 //! Sends a request to the place that a decision chose, and to the next best until one begins to answer.
 
+mod below;
+mod weigh;
+
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_stream::stream;
 use futures_util::Stream;
-use mesh::admit::RETRY_PUSHBACK;
 use mesh::deadline::Deadline;
-use policy::{Decision, Excluded, Facts, Name, Placement, Price, Rules};
+use mesh::rollout::{Picked, Trial};
+use policy::{Excluded, Facts, Placement, Price, Rules};
 use proto::v1;
 use proto::v1::generate_event::Event;
 use proto::v1::generation_client::GenerationClient;
 use tokio::time::Instant;
-use tonic::{Code, Status, Streaming};
+use tonic::{Status, Streaming};
 use tracing::{Instrument, Span, field};
 
-use crate::error::{Error, Failure, Removed};
+use self::below::{broken, following, judge, merge};
+use crate::budgets::{Budgets, Hold};
+use crate::decisions::{Log, Pending};
+use crate::error::{Error, Failure};
 use crate::feedback::Answered;
 use crate::fleet::{Fleet, Lease};
+use crate::policies::Policies;
 
 /// What one message of a worker's stream may hold, bytes.
 const EVENT_BYTES_MAX: usize = 1 << 20;
-/// A worker's words in a message to the caller, characters.
-const MESSAGE_CHARS_MAX: usize = 512;
 /// What this hop is called in decisions.
 pub(crate) const HOP: &str = "router";
-/// The longest pushback that is believed.
-const PUSHBACK_MAX: Duration = Duration::from_secs(60);
 
 /// Sends requests on.
 #[derive(Clone, Debug)]
 pub(crate) struct Dispatch {
     /// The workers.
     pub(crate) fleet: Arc<Fleet>,
+    /// What is decided by.
+    pub(crate) policies: Arc<Policies>,
+    /// What may be spent.
+    pub(crate) budgets: Arc<Budgets>,
+    /// What is kept of decisions.
+    pub(crate) log: Log,
     /// The answers given lately.
     pub(crate) answered: Arc<Answered>,
     /// Places that are tried before the caller is told.
@@ -47,7 +55,7 @@ pub(crate) struct Asked {
     /// What the decision knows of it; failed places are added.
     pub(crate) facts: Facts,
     /// The policy, the same for every attempt.
-    pub(crate) rules: Arc<Rules>,
+    pub(crate) picked: Picked<Rules>,
     /// Breaks ties.
     pub(crate) seed: u64,
     /// When the caller gives up.
@@ -63,6 +71,10 @@ pub(crate) struct Begun {
     price: Price,
     lease: Lease,
     span: Span,
+    pending: Pending,
+    hold: Hold,
+    trial: Option<Trial>,
+    prompt_tokens: u32,
 }
 
 /// One try at one place.
@@ -71,22 +83,41 @@ struct Attempt {
     number: u32,
     place: Placement,
     decision: v1::Decision,
+    pending: Pending,
+    hold: Hold,
 }
 
 // === impl Dispatch ===
 
 impl Dispatch {
-    /// Decides and tries until an answer begins. The worker that failed is left out of the next decision.
+    /// Decides and tries until an answer begins.
     pub(crate) async fn begin(&self, mut asked: Asked) -> Result<Begun, Error> {
+        let trial = asked.picked.trial.take();
+        if asked.picked.instead.is_none() {
+            self.budgets.sweep(&asked.picked.rules);
+        }
+        match self.tries(asked).await {
+            Ok(begun) => Ok(Begun { trial, ..begun }),
+            Err(error) => {
+                if let Some(trial) = trial.filter(|_| !error.is_the_callers()) {
+                    trial.failed();
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// The worker that failed is left out of the next decision.
+    async fn tries(&self, mut asked: Asked) -> Result<Begun, Error> {
         let mut failures: Vec<Failure> = Vec::new();
         loop {
             asked.facts.deadline_seconds = asked.deadline.map(|deadline| deadline.remaining().as_secs_f64());
             if asked.deadline.is_some_and(Deadline::is_past) {
                 return Err(Error::DeadlinePassed);
             }
-            let attempt = self.decide(&asked, &mut failures)?;
+            let mut attempt = self.decide(&mut asked, &mut failures)?;
             let span = attempt.span();
-            let status = match self.attempt(&asked, &attempt).instrument(span.clone()).await {
+            let status = match self.attempt(&asked, &mut attempt).instrument(span.clone()).await {
                 Ok(begun) => return Ok(begun),
                 Err(status) => status,
             };
@@ -107,18 +138,37 @@ impl Dispatch {
         &self,
         begun: Begun,
     ) -> impl Stream<Item = Result<v1::GenerateEvent, Status>> + Send + 'static {
-        let Begun { started, first, mut rest, price, mut lease, span } = begun;
+        let Begun {
+            started,
+            first,
+            mut rest,
+            price,
+            mut lease,
+            span,
+            pending,
+            mut hold,
+            trial,
+            prompt_tokens,
+        } = begun;
         let answered = self.answered.clone();
         stream! {
             let (id, place) = (started.request_id.clone(), started.place.clone());
             yield Ok(event(Event::Started(started)));
             let mut next = first;
+            let mut so_far = v1::Usage { prompt_tokens, ..v1::Usage::default() };
             loop {
                 match next {
                     Event::Done(mut done) => {
                         complete(&mut done, &price, place);
-                        lease.done(done.usage.unwrap_or_default().output_tokens);
+                        let output_tokens = done.usage.unwrap_or_default().output_tokens;
+                        lease.done(output_tokens);
                         answered.remember(&id);
+                        pending.done(&id, done.price_usd, output_tokens);
+                        hold.cost(done.price_usd);
+                        drop(hold);
+                        if let Some(trial) = trial {
+                            trial.answered(done.price_usd);
+                        }
                         yield Ok(event(Event::Done(done)));
                         return;
                     }
@@ -126,6 +176,8 @@ impl Dispatch {
                     Event::Started(_) => {}
                     shown => {
                         lease.came(tokens(&shown));
+                        so_far.output_tokens = so_far.output_tokens.saturating_add(tokens(&shown));
+                        hold.cost(usd(&price, &so_far));
                         let before = Instant::now();
                         yield Ok(event(shown));
                         lease.held_up(before.elapsed());
@@ -137,6 +189,9 @@ impl Dispatch {
                         span.record("error.type", field::debug(status.code()));
                         let error = broken(lease.place(), &status);
                         tracing::warn!(parent: &span, %error, "an answer broke off");
+                        if let Some(trial) = trial {
+                            trial.failed();
+                        }
                         yield Err(error.status());
                         return;
                     }
@@ -145,26 +200,8 @@ impl Dispatch {
         }
     }
 
-    /// Weighs the fleet as it is now.
-    fn decide(&self, asked: &Asked, failures: &mut Vec<Failure>) -> Result<Attempt, Error> {
-        let span = decide_span();
-        let _entered = span.enter();
-        let before = Instant::now();
-        let candidates = self.fleet.candidates(&asked.rules);
-        let decision = policy::decide(&asked.rules, &asked.facts, &candidates, asked.seed);
-        let decide_us = u32::try_from(before.elapsed().as_micros()).unwrap_or(u32::MAX);
-        record(&span, &decision);
-        let number = u32::try_from(failures.len()).unwrap_or(u32::MAX).saturating_add(1);
-        match &decision.place {
-            Some(place) => {
-                Ok(Attempt { number, place: place.clone(), decision: decision.to_wire(HOP, decide_us) })
-            }
-            None => Err(Error::NoPlace { removed: removed(&decision), failures: std::mem::take(failures) }),
-        }
-    }
-
     /// One attempt, up to the first event that shows something of the answer.
-    async fn attempt(&self, asked: &Asked, attempt: &Attempt) -> Result<Begun, Status> {
+    async fn attempt(&self, asked: &Asked, attempt: &mut Attempt) -> Result<Begun, Status> {
         let place = &attempt.place;
         let lease = self
             .fleet
@@ -192,8 +229,12 @@ impl Dispatch {
                 shown => break shown,
             }
         };
-        let price = asked.rules.tier(&place.tier).map(|tier| tier.price).unwrap_or_default();
-        Ok(Begun { started, first, rest, price, lease, span: Span::current() })
+        let price = asked.picked.rules.tier(&place.tier).map(|tier| tier.price).unwrap_or_default();
+        let mut pending = std::mem::take(&mut attempt.pending);
+        pending.begun();
+        let hold = std::mem::take(&mut attempt.hold);
+        let (span, trial, prompt_tokens) = (Span::current(), None, asked.facts.prompt_tokens);
+        Ok(Begun { started, first, rest, price, lease, span, pending, hold, trial, prompt_tokens })
     }
 }
 
@@ -209,65 +250,6 @@ impl Attempt {
             error.type = field::Empty,
         )
     }
-}
-
-/// What the place below says of its own start. A router below has decided too, and its choice of place is the one
-/// that counts; a worker below does not know what it is called here.
-fn merge(started: &mut v1::Started, downstream: v1::Started) {
-    if downstream.decisions.len() > started.decisions.len() {
-        started.decisions = downstream.decisions;
-        if !downstream.place.is_empty() {
-            started.place = downstream.place;
-        }
-    }
-    started.attempt = started.attempt.saturating_add(downstream.attempt.saturating_sub(1));
-    started.model_hash = downstream.model_hash;
-}
-
-/// The next event, or why there is none; an answer that ends without `done` is not complete.
-async fn following(rest: &mut Streaming<v1::GenerateEvent>) -> Result<Event, Status> {
-    while let Some(message) = rest.message().await? {
-        // Events that this version does not know are left out.
-        if let Some(event) = message.event {
-            return Ok(event);
-        }
-    }
-    Err(Status::unavailable("the stream ended before the answer was complete"))
-}
-
-/// Whether another place may do better: if so the failure, otherwise the error that ends the call.
-fn judge(place: &Name, status: &Status) -> Result<Failure, Error> {
-    let (code, message) = (status.code(), clipped(status.message()));
-    match code {
-        // Before its first token an answer has no effect, so that a reset is as safe to repeat as a refusal.
-        Code::Unavailable | Code::ResourceExhausted | Code::Cancelled => {
-            Ok(Failure { place: place.clone(), code, message, pushback: pushback(status) })
-        }
-        _ => Err(Error::Refused { place: place.clone(), code, message }),
-    }
-}
-
-fn broken(place: &Name, status: &Status) -> Error {
-    let code = match status.code() {
-        // The caller did not cancel: the stream was reset below.
-        Code::Cancelled | Code::Unknown | Code::Ok => Code::Unavailable,
-        code => code,
-    };
-    Error::Broken { place: place.clone(), code, message: clipped(status.message()) }
-}
-
-fn pushback(status: &Status) -> Option<Duration> {
-    let ms = status.metadata().get(RETRY_PUSHBACK)?.to_str().ok()?.parse().ok()?;
-    Some(Duration::from_millis(ms).min(PUSHBACK_MAX))
-}
-
-fn removed(decision: &Decision) -> Vec<Removed> {
-    let removed = |(place, reason): (&Name, &policy::Reason)| Removed {
-        place: place.clone(),
-        code: reason.code(),
-        text: reason.to_string(),
-    };
-    decision.removals().map(removed).collect()
 }
 
 /// Puts into `done` what only this hop knows.
@@ -294,39 +276,6 @@ fn tokens(event: &Event) -> u32 {
 
 fn event(event: Event) -> v1::GenerateEvent {
     v1::GenerateEvent { event: Some(event) }
-}
-
-fn clipped(text: &str) -> String {
-    text.chars().take(MESSAGE_CHARS_MAX).collect()
-}
-
-fn decide_span() -> Span {
-    tracing::info_span!(
-        "decide",
-        causeway.decision.place = field::Empty,
-        causeway.decision.class = field::Empty,
-        causeway.decision.policy_hash = field::Empty,
-        causeway.decision.margin_usd = field::Empty,
-        causeway.decision.price_usd = field::Empty,
-        causeway.decision.waiting_usd = field::Empty,
-        causeway.decision.wrong_usd = field::Empty,
-        causeway.decision.candidates = field::Empty,
-    )
-}
-
-fn record(span: &Span, decision: &Decision) {
-    span.record("causeway.decision.class", decision.class.as_str());
-    span.record("causeway.decision.policy_hash", decision.trail.policy_hash.as_str());
-    span.record("causeway.decision.candidates", decision.trail.candidates.len());
-    if let Some(margin_usd) = decision.trail.margin_usd {
-        span.record("causeway.decision.margin_usd", margin_usd);
-    }
-    if let Some(winner) = decision.winner() {
-        span.record("causeway.decision.place", winner.candidate.place.as_str());
-        span.record("causeway.decision.price_usd", winner.columns.price_usd);
-        span.record("causeway.decision.waiting_usd", winner.columns.waiting_usd);
-        span.record("causeway.decision.wrong_usd", winner.columns.wrong_usd);
-    }
 }
 
 #[cfg(test)]

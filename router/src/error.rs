@@ -18,10 +18,12 @@ const OUTLOOK_PUSHBACK: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The policy file could not be read.
-    #[error("the policy `{}` cannot be read: {source}; set `policy.file` to a policy file", file.display())]
+    #[error("the policy `{}` cannot be read: {source}; set `{key}` to a policy file", file.display())]
     PolicyUnreadable {
         /// The file.
         file: PathBuf,
+        /// The key that names it.
+        key: &'static str,
         /// Why.
         source: std::io::Error,
     },
@@ -41,6 +43,9 @@ pub enum Error {
         /// The tiers that workers may stand in.
         known: Vec<String>,
     },
+    /// The log of decisions could not be begun.
+    #[error(transparent)]
+    Journal(#[from] mesh::journal::Error),
     /// The address could not be taken.
     #[error("cannot listen on {0}; set `listen.address` to a free address of this machine")]
     Bind(std::io::Error),
@@ -48,13 +53,8 @@ pub enum Error {
     #[error(transparent)]
     Serve(mesh::serve::Error),
     /// The request breaks a rule of the wire contract or a limit of this router.
-    #[error("`{field}` {problem}")]
-    Invalid {
-        /// The field, such as `turns[2].parts[0]`.
-        field: String,
-        /// What is wrong with it.
-        problem: String,
-    },
+    #[error(transparent)]
+    Invalid(#[from] policy::wire::request::Invalid),
     /// No worker serves the model asked for.
     #[error("no worker serves the model `{wanted}`; known are {}{}", listed(known), Unheard(*unheard))]
     ModelUnknown {
@@ -142,13 +142,19 @@ impl Error {
             Self::PolicyUnreadable { .. }
             | Self::Policy(_)
             | Self::TierUnknown { .. }
+            | Self::Journal(_)
             | Self::Bind(_)
             | Self::Serve(_)
-            | Self::Invalid { .. }
+            | Self::Invalid(_)
             | Self::ModelUnknown { .. }
             | Self::DeadlinePassed
             | Self::Refused { .. } => false,
         }
+    }
+
+    /// Whether the request was at fault, and not what should have answered it.
+    pub(crate) fn is_the_callers(&self) -> bool {
+        matches!(self, Self::Invalid(_) | Self::ModelUnknown { .. } | Self::Refused { .. })
     }
 
     /// What the caller is told.
@@ -157,11 +163,12 @@ impl Error {
             Self::PolicyUnreadable { .. }
             | Self::Policy(_)
             | Self::TierUnknown { .. }
+            | Self::Journal(_)
             | Self::Bind(_)
             | Self::Serve(_) => {
                 return Status::internal("the router failed; its log says how");
             }
-            Self::Invalid { .. } => Code::InvalidArgument,
+            Self::Invalid(_) => Code::InvalidArgument,
             Self::ModelUnknown { .. } => Code::NotFound,
             Self::NoPlace { failures, .. } if self.is_retryable() => {
                 let full = |failure: &Failure| failure.code == Code::ResourceExhausted;

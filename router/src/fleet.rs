@@ -23,7 +23,7 @@ use self::entry::{Entry, Who};
 use self::estimate::Rates;
 pub(crate) use self::lease::Lease;
 use self::watch::{Watching, watch};
-use crate::config::Options;
+use crate::config::{Options, WorkerOptions};
 use crate::error::Error;
 
 /// Every worker that this router may choose. A lease holds its worker, so that it ends well whatever becomes of this.
@@ -48,19 +48,11 @@ pub(crate) struct Place {
 // === impl Fleet ===
 
 impl Fleet {
-    /// The configured workers, none of them called yet. A worker in a tier without a price is refused.
-    pub(crate) fn new(options: &Options, rules: &Rules, rim: &Rim) -> Result<Self, Error> {
+    /// The configured workers, none of them called yet.
+    pub(crate) fn new(options: &Options, rim: &Rim) -> Self {
         let stale_after = Duration::from_millis(options.fleet.stale_after_ms);
         let workers = DashMap::new();
         for worker in &options.fleet.workers {
-            if kind(rules, &worker.tier).is_none() {
-                let known = rules.tiers().iter().filter(|tier| kind(rules, &tier.name).is_some());
-                return Err(Error::TierUnknown {
-                    worker: worker.name.clone(),
-                    tier: worker.tier.clone(),
-                    known: known.map(|tier| tier.name.to_string()).collect(),
-                });
-            }
             let place = Name::from(format!("{}/{}", worker.tier, worker.name));
             let mut connect = options.connect.clone().expecting(&worker.server_name);
             connect.jitter_seed.get_or_insert(rim.seed.wrapping_add(workers.len() as u64));
@@ -81,7 +73,7 @@ impl Fleet {
                 Duration::from_millis(options.connect.reconnect_max_ms),
             ),
         };
-        Ok(Self { workers, watching, seed: rim.seed })
+        Self { workers, watching, seed: rim.seed }
     }
 
     /// Begins to watch every worker; dropping the set ends it.
@@ -99,10 +91,7 @@ impl Fleet {
         let now = Instant::now();
         let entries = self.entries();
         let pool = pool(&entries, now);
-        let candidate = |entry: &Arc<Entry>| {
-            // A tier that has left the policy keeps its workers where nothing private can reach them.
-            entry.candidate(kind(rules, &entry.who.tier).unwrap_or(Kind::Cloud), pool, now)
-        };
+        let candidate = |entry: &Arc<Entry>| entry.candidate(seen_as(rules, &entry.who.tier), pool, now);
         entries.iter().map(candidate).collect()
     }
 
@@ -163,6 +152,31 @@ impl Fleet {
 
 fn pool(entries: &[Arc<Entry>], now: Instant) -> Option<Rates> {
     estimate::pool(entries.iter().map(|entry| entry.measured(now)))
+}
+
+/// A worker in a tier that a policy does not price, or that is not for workers, is refused.
+pub(crate) fn check(workers: &[WorkerOptions], rules: &Rules) -> Result<(), Error> {
+    let Some(worker) = workers.iter().find(|worker| kind(rules, &worker.tier).is_none()) else {
+        return Ok(());
+    };
+    let known = rules.tiers().iter().filter(|tier| kind(rules, &tier.name).is_some());
+    Err(Error::TierUnknown {
+        worker: worker.name.clone(),
+        tier: worker.tier.clone(),
+        known: known.map(|tier| tier.name.to_string()).collect(),
+    })
+}
+
+/// The same workers at the same moment, as another policy sees them.
+pub(crate) fn seen_by(rules: &Rules, candidates: &[Candidate]) -> Vec<Candidate> {
+    let seen =
+        |candidate: &Candidate| Candidate { kind: seen_as(rules, &candidate.tier), ..candidate.clone() };
+    candidates.iter().map(seen).collect()
+}
+
+/// A tier that is not in a policy has its workers where nothing private can reach them.
+fn seen_as(rules: &Rules, tier: &str) -> Kind {
+    kind(rules, tier).unwrap_or(Kind::Cloud)
 }
 
 /// Where the workers of a tier stand; `None`: it is no tier for workers. What is on the device is no worker, and a

@@ -4,10 +4,10 @@
 pub mod config;
 mod stack;
 mod service;
-mod checks;
-mod facts;
 mod fleet;
 mod policies;
+mod budgets;
+mod decisions;
 mod dispatch;
 mod feedback;
 mod outlook;
@@ -16,12 +16,16 @@ mod error;
 use std::future::Future;
 use std::sync::Arc;
 
+use mesh::journal::Journal;
+use mesh::presence::Presence;
 use mesh::process::Rim;
 use mesh::serve::Server;
 use mesh::transport::Address;
 use tokio::sync::watch;
 
+use self::budgets::Budgets;
 pub use self::config::Options;
+use self::decisions::Log;
 pub use self::error::{Error, Failure, Removed};
 use self::feedback::Answered;
 use self::fleet::Fleet;
@@ -38,6 +42,8 @@ pub struct Router {
     fleet: Arc<Fleet>,
     service: Service,
     outlooks: Outlooks,
+    policies: Arc<Policies>,
+    log: Log,
     ended: watch::Sender<bool>,
 }
 
@@ -46,8 +52,9 @@ pub struct Router {
 impl Router {
     /// Reads the policy, prepares the fleet and binds the listener. Workers are called by [`Router::run`].
     pub async fn bind(options: Options, rim: Rim) -> Result<Self, Error> {
-        let policies = Arc::new(Policies::load(&options.policy.file)?);
-        let fleet = Arc::new(Fleet::new(&options, &policies.current(), &rim)?);
+        let policies = Arc::new(policies::load(&options.policy, &options.fleet.workers)?);
+        let fleet = Arc::new(Fleet::new(&options, &rim));
+        let log: Log = Journal::open(&options.decisions)?;
         let listener = rim.bind(&options.listen.address).await.map_err(Error::Bind)?;
         let server = Server::new(options.serve.clone(), listener, rim.identity);
         let address = server.local_address();
@@ -58,12 +65,15 @@ impl Router {
             attempts_max: options.retry.attempts_max,
             fleet: fleet.clone(),
             policies: policies.clone(),
+            budgets: Arc::new(Budgets::new(options.budgets.accounts_max)),
+            log: log.clone(),
             answered,
-            callers_local: config::is_local(&address),
+            callers_local: address.is_local(),
             seed: rim.seed,
         };
-        let outlooks = Outlooks::new(&options.outlook, fleet.clone(), policies, ending);
-        Ok(Self { server, address, fleet, service: Service::new(parts), outlooks, ended, options })
+        let outlooks = Outlooks::new(&options.outlook, fleet.clone(), policies.clone(), ending);
+        let service = Service::new(parts);
+        Ok(Self { server, address, fleet, service, outlooks, policies, log, ended, options })
     }
 
     /// Where it listens, with the port that the system chose where 0 was asked for.
@@ -71,22 +81,34 @@ impl Router {
         &self.address
     }
 
+    /// What becomes of the policies while it runs: reloads, refusals, differences of the shadow, the canary's fate.
+    pub fn policies(&self) -> impl Fn() -> mesh::rollout::Report + Send + Sync + use<> {
+        let policies = self.policies.clone();
+        move || policies.report()
+    }
+
     /// Serves until `shutdown` completes and what was begun by then is done, or the drain deadline passes.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
-        let Self { options, server, fleet, service, outlooks, ended, .. } = self;
-        let (health, health_service) = tonic_health::server::health_reporter();
-        let stack = stack::stack(&options.limits, service, outlooks, health_service);
-        stack::serving(&health).await;
+        let Self { options, server, fleet, service, outlooks, policies, log, ended, .. } = self;
+        let (presence, routes) = Presence::announce(&stack::SERVICES, proto::DESCRIPTORS).await;
+        let stack = stack::stack(&options.limits, service, outlooks, routes);
         // Reports are watched to the last: what drains may still be sent to another worker.
         let watching = fleet.watch();
         let ending = async {
             shutdown.await;
             ended.send_replace(true);
-            stack::ending(health.clone()).await;
+            presence.leave().await;
         };
         tracing::info!(address = %server.local_address(), "listening");
-        let served = server.serve(stack, ending).await.map_err(Error::Serve)?;
+        let served = tokio::select! {
+            served = server.serve(stack, ending) => served.map_err(Error::Serve),
+            never = policies.watch() => match never {},
+        };
         drop(watching);
+        if let Some(log) = log {
+            log.end().await;
+        }
+        let served = served?;
         tracing::info!(?served, "the router has ended");
         Ok(())
     }

@@ -59,7 +59,7 @@ impl Outlooks {
     }
 
     fn now(&self, granted: Duration) -> v1::Outlook {
-        let rules = self.policies.current();
+        let rules = self.policies.live();
         v1::Outlook {
             interval_ms: u32::try_from(granted.as_millis()).unwrap_or(u32::MAX),
             tiers: tiers(&rules, &self.fleet.candidates(&rules)),

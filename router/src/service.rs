@@ -9,14 +9,16 @@ use mesh::deadline::Deadline;
 use mesh::process::Limits;
 use mesh::tls::Peer;
 use policy::Name;
+use policy::wire::request;
 use proto::v1;
+use proto::v1::feedback::Verdict;
 use proto::v1::generation_server::Generation;
 use tonic::{Request, Response, Status};
 
-use crate::checks::check;
+use crate::budgets::Budgets;
+use crate::decisions::Log;
 use crate::dispatch::{Asked, Dispatch, HOP};
 use crate::error::Error;
-use crate::facts;
 use crate::feedback::Answered;
 use crate::fleet::{Fleet, Place};
 use crate::policies::Policies;
@@ -40,6 +42,8 @@ pub(crate) struct Parts {
     pub(crate) attempts_max: u32,
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) policies: Arc<Policies>,
+    pub(crate) budgets: Arc<Budgets>,
+    pub(crate) log: Log,
     pub(crate) answered: Arc<Answered>,
     /// Only this machine can call, so that every caller is believed.
     pub(crate) callers_local: bool,
@@ -54,6 +58,9 @@ impl Service {
     pub(crate) fn new(parts: Parts) -> Self {
         let dispatch = Dispatch {
             fleet: parts.fleet.clone(),
+            policies: parts.policies.clone(),
+            budgets: parts.budgets.clone(),
+            log: parts.log.clone(),
             answered: parts.answered.clone(),
             attempts_max: parts.attempts_max,
         };
@@ -66,7 +73,7 @@ impl Service {
         let deadline = Deadline::of(&request);
         let peer = request.extensions().get::<Peer>().cloned().unwrap_or_default();
         let mut request = request.into_inner();
-        check(&request, &self.parts.limits)?;
+        request::check(&request, &self.bounds())?;
         if request.request_id.is_empty() {
             request.request_id = self.new_id();
         }
@@ -74,16 +81,22 @@ impl Service {
         let believed = peer.spiffe.is_some() || self.parts.callers_local;
         let signals = match request.signals.take().filter(|_| believed) {
             Some(signals) => signals,
-            None => facts::read(&request, &self.models),
+            None => signals::wire::read(&request, &self.models),
         };
-        let mut facts = facts::of(&request, &signals, peer.path().map(Name::from).unwrap_or_default());
+        let mut facts = request::facts(&request, &signals, peer.path().map(Name::from).unwrap_or_default());
         facts.versions.push(self.parts.fleet.version());
         if !request.model.is_empty() {
             facts.excluded = self.parts.fleet.without_model(&request.model)?;
         }
         let seed = self.seed_of(&request.request_id);
         request.signals = Some(signals);
-        Ok(Asked { request, facts, rules: self.parts.policies.current(), seed, deadline })
+        let picked = self.parts.policies.pick(lot_of(&request, &facts.tenant));
+        Ok(Asked { request, facts, picked, seed, deadline })
+    }
+
+    fn bounds(&self) -> request::Limits {
+        let Limits { prompt_bytes_max, output_tokens_max, .. } = self.parts.limits;
+        request::Limits { prompt_bytes_max, output_tokens_max }
     }
 
     fn new_id(&self) -> String {
@@ -101,6 +114,15 @@ impl Service {
     fn hash(&self, of: &[u8]) -> blake3::Hash {
         blake3::Hasher::new().update(&self.parts.seed.to_le_bytes()).update(of).finalize()
     }
+}
+
+/// What says whether a policy that is tried decides this request: the same for a whole conversation, and for all that a
+/// tenant asks outside of any.
+fn lot_of(request: &v1::GenerateRequest, tenant: &str) -> u64 {
+    let names = [request.conversation_id.as_str(), tenant, request.request_id.as_str()];
+    let name = names.into_iter().find(|name| !name.is_empty()).unwrap_or_default();
+    let hash = blake3::hash(name.as_bytes());
+    hash.as_bytes().iter().take(8).fold(0, |lot, byte| lot << 8 | u64::from(*byte))
 }
 
 #[tonic::async_trait]
@@ -123,7 +145,12 @@ impl Generation for Service {
         &self,
         request: Request<v1::Feedback>,
     ) -> Result<Response<v1::FeedbackReceipt>, Status> {
-        let known = self.parts.answered.knows(&request.get_ref().request_id);
+        let feedback = request.into_inner();
+        let known = self.parts.answered.knows(&feedback.request_id);
+        // That a person asks again is no verdict: it may be the question that was wrong.
+        if let (true, Some(log), Some(Verdict::Right(right))) = (known, &self.parts.log, feedback.verdict) {
+            log.tell(&feedback.request_id, right);
+        }
         Ok(Response::new(v1::FeedbackReceipt { known }))
     }
 
@@ -142,6 +169,7 @@ impl Generation for Service {
             places: self.parts.fleet.places().into_iter().map(place).collect(),
             request_bytes_max: u32::try_from(limits.request_bytes_max).unwrap_or(u32::MAX),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            policy: Some(crate::policies::state(&self.parts.policies, &self.parts.log)),
         }))
     }
 }

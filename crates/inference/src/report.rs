@@ -65,4 +65,6 @@ pub struct Counters {
     pub expert_rows: u64,
     /// Requests that ended because their stream was dropped.
     pub cancelled: u64,
+    /// Of the tokens chosen, those whose stream had been dropped before.
+    pub tokens_after_cancel: u64,
 }

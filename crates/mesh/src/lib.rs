@@ -11,8 +11,11 @@ pub mod serve;
 pub mod connect;
 pub mod deadline;
 pub mod admit;
+pub mod presence;
 pub mod telemetry;
 pub mod process;
+pub mod journal;
+pub mod rollout;
 mod status;
 #[cfg(test)]
 mod rig;

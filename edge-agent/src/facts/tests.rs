@@ -1,10 +1,10 @@
 //! What is made of a request.
 
-use policy::{Capabilities, Name, Privacy};
+use policy::Name;
 use proto::v1;
 use proto::v1::content_part::Part;
 
-use super::{of, read, said};
+use super::{of, said};
 
 fn turn(role: v1::Role, parts: Vec<Part>) -> v1::Turn {
     let parts = parts.into_iter().map(|part| v1::ContentPart { part: Some(part) }).collect();
@@ -38,26 +38,10 @@ fn only_what_a_person_said_alone_may_be_a_command() {
 }
 
 #[test]
-fn wishes_become_constraints() {
-    let mut asked = request(vec![turn(v1::Role::User, vec![text("hi"), Part::Audio(v1::Blob::default())])]);
-    asked.privacy = v1::Privacy::LocalOnly.into();
-    asked.only_place = "cloud/worker-1".to_owned();
-    asked.sampling = Some(v1::Sampling { max_tokens: Some(7), ..v1::Sampling::default() });
-    let signals = read(&asked, &signals::Models::shipped());
-    let facts = of(&asked, &signals, "agent/1".into());
-    assert_eq!(facts.privacy, Privacy::LocalOnly);
-    assert_eq!(facts.only_place, Some("cloud".into()));
-    assert_eq!(facts.needs, Capabilities::TEXT.with(Capabilities::AUDIO));
-    assert_eq!(facts.output_tokens_max, Some(7));
-    assert_eq!(facts.tenant, Name::from("agent/1"));
-    assert_eq!(facts.residency, None);
-}
-
-#[test]
-fn earlier_turns_count_into_the_length() {
-    let models = signals::Models::shipped();
-    let short = read(&request(vec![turn(v1::Role::User, vec![text("How are you?")])]), &models);
-    let long = turn(v1::Role::Assistant, vec![text(&"word ".repeat(100))]);
-    let long = read(&request(vec![long, turn(v1::Role::User, vec![text("How are you?")])]), &models);
-    assert!(long.prompt_tokens > 10 * short.prompt_tokens, "{} {}", long.prompt_tokens, short.prompt_tokens);
+fn a_worker_stands_for_its_tier() {
+    for (only, expect) in [("cloud/worker-1", Some("cloud")), ("cloud", Some("cloud")), ("", None)] {
+        let asked = v1::GenerateRequest { only_place: only.to_owned(), ..request(Vec::new()) };
+        let facts = of(&asked, &v1::Signals::default(), "agent/1".into());
+        assert_eq!(facts.only_place, expect.map(Name::from));
+    }
 }

@@ -21,11 +21,11 @@ use tokio::task::JoinSet;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
-use crate::device::Remembered;
+use crate::actuator::Remembered;
 use crate::{Agent, Options};
 
 /// The rules of every scene.
-const POLICY: &str = r#"
+pub(super) const POLICY: &str = r#"
 schema = "causeway.policy/v1"
 [[tier]]
 name = "command"
@@ -87,6 +87,7 @@ pub(super) struct Scene {
     pub(super) client: GenerationClient<Channel>,
     pub(super) channel: Channel,
     pub(super) home: Arc<Remembered>,
+    pub(super) policies: Box<dyn Fn() -> mesh::rollout::Report + Send + Sync>,
     pub(super) folder: TempDir,
     pub(super) running: JoinSet<()>,
 }
@@ -232,6 +233,11 @@ impl Prospect for Upstream {
 
 impl Scene {
     pub(super) async fn new(around: Around) -> Self {
+        Self::with(around, |_, _| {}).await
+    }
+
+    /// The same with other options, in this folder.
+    pub(super) async fn with(around: Around, change: impl FnOnce(&mut Options, &Path)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut running = JoinSet::new();
         let mut options = options(folder.path());
@@ -251,11 +257,13 @@ impl Scene {
         } else if around.upstream_dead {
             options.upstream.address = Some(above);
         }
+        change(&mut options, folder.path());
         let home = Arc::new(Remembered::default());
         let agent = Agent::bind_acting_on(options, rim(), home.clone()).await.unwrap();
         let channel = Channel::new(agent.address().clone(), Arc::new(Os), None, ConnectOptions::default());
+        let policies = Box::new(agent.policies());
         running.spawn(async move { agent.run(std::future::pending()).await.unwrap() });
-        Self { client: GenerationClient::new(channel.clone()), channel, home, folder, running }
+        Self { client: GenerationClient::new(channel.clone()), channel, home, policies, folder, running }
     }
 
     pub(super) async fn ask(&self, request: v1::GenerateRequest) -> Result<Answer, Status> {

@@ -416,6 +416,46 @@ pub struct DescribeResponse {
     /// Version of the program.
     #[prost(string, tag = "4")]
     pub version: ::prost::alloc::string::String,
+    /// What this hop decides by; absent where it decides nothing.
+    #[prost(message, optional, tag = "5")]
+    pub policy: ::core::option::Option<PolicyState>,
+}
+/// The policy of a hop, and what became of it since the hop was started.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PolicyState {
+    /// Content hash of the policy in force.
+    #[prost(string, tag = "1")]
+    pub hash: ::prost::alloc::string::String,
+    /// Changes of its file that were taken.
+    #[prost(uint64, tag = "2")]
+    pub reloads: u64,
+    /// Changes that were refused; the last good policy stayed in force.
+    #[prost(uint64, tag = "3")]
+    pub reloads_refused: u64,
+    /// Why the file as it is now is not in force, with its line and column; empty: it is.
+    #[prost(string, tag = "4")]
+    pub refusal: ::prost::alloc::string::String,
+    /// Decisions that the shadow policy was asked for as well.
+    #[prost(uint64, tag = "5")]
+    pub shadowed: u64,
+    /// Those of them in which it would have chosen another tier.
+    #[prost(uint64, tag = "6")]
+    pub shadow_different: u64,
+    /// Requests that the canary policy decided since it was last read.
+    #[prost(uint64, tag = "7")]
+    pub canary_exposed: u64,
+    /// Times that a canary policy was taken back.
+    #[prost(uint64, tag = "8")]
+    pub canary_rollbacks: u64,
+    /// Why the present one was; empty: it was not, or there is none.
+    #[prost(string, tag = "9")]
+    pub canary_rolled_back: ::prost::alloc::string::String,
+    /// Lines written to the decision log.
+    #[prost(uint64, tag = "10")]
+    pub decisions_logged: u64,
+    /// Lines that the log could not take.
+    #[prost(uint64, tag = "11")]
+    pub decisions_dropped: u64,
 }
 /// A place that can answer.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1106,6 +1146,15 @@ pub struct Report {
     /// The worker is ending and takes no new work.
     #[prost(bool, tag = "12")]
     pub draining: bool,
+    /// Tokens chosen since the start, of all requests.
+    #[prost(uint64, tag = "13")]
+    pub output_tokens: u64,
+    /// Requests since the start that ended because their caller left.
+    #[prost(uint64, tag = "14")]
+    pub cancelled: u64,
+    /// Of the tokens, those that were chosen when their caller had left already: work that nobody saw.
+    #[prost(uint64, tag = "15")]
+    pub tokens_after_cancel: u64,
 }
 /// How often an outlook is wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

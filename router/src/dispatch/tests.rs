@@ -6,7 +6,8 @@ use policy::{Name, Price};
 use proto::v1;
 use tonic::{Code, Status};
 
-use super::{MESSAGE_CHARS_MAX, PUSHBACK_MAX, broken, judge, merge, usd};
+use super::below::{MESSAGE_CHARS_MAX, PUSHBACK_MAX, broken, judge, merge};
+use super::usd;
 use crate::error::Error;
 
 #[test]

@@ -7,5 +7,8 @@ mod road;
 mod choice;
 mod failure;
 mod ending;
+mod record;
+mod rollout;
+mod budget;
 mod prospects;
 mod sockets;

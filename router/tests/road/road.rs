@@ -48,13 +48,13 @@ abilities = [2.0, 0.0]
 
 [[class]]
 name = "interactive"
-when = { priority = "interactive" }
+when = 'priority == "interactive"'
 second_usd = 0.01
 wrong_answer_usd = 0.02
 
 [[class]]
 name = "background"
-when = { priority = "background" }
+when = 'priority == "background"'
 second_usd = 0.0
 wrong_answer_usd = 0.02
 
@@ -70,6 +70,7 @@ pub(crate) struct Road {
     pub(crate) client: GenerationClient<Channel>,
     pub(crate) channel: Channel,
     pub(crate) workers: Vec<Worker>,
+    pub(crate) policies: Box<dyn Fn() -> mesh::rollout::Report + Send + Sync>,
     stop: Option<oneshot::Sender<()>>,
     task: Option<tokio::task::JoinHandle<Result<(), Error>>>,
     _policy: tempfile::NamedTempFile,
@@ -166,13 +167,14 @@ impl Road {
         change(&mut options);
         let router = Router::bind(options, rim.clone()).await.unwrap();
         let address = router.address().clone();
+        let policies = Box::new(router.policies());
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(router.run(async { drop(stopped.await) }));
         let connect = ConnectOptions::default().expecting("router.causeway");
         let channel = Channel::new(address, rim.transport.clone(), rim.identity.clone(), connect);
         let client = GenerationClient::new(channel.clone());
         let (stop, task) = (Some(stop), Some(task));
-        let mut road = Self { rim, client, channel, workers, stop, task, _policy: policy };
+        let mut road = Self { rim, client, channel, workers, policies, stop, task, _policy: policy };
         road.until(|places| places.iter().filter(|place| place.model.is_some()).count() == heard).await;
         road
     }

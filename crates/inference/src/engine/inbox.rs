@@ -40,6 +40,7 @@ pub(super) struct Tally {
     pub(super) prefill_tokens: AtomicU64,
     pub(super) output_tokens: AtomicU64,
     pub(super) cancelled: AtomicU64,
+    pub(super) tokens_after_cancel: AtomicU64,
 }
 
 /// Whether requests are taken, and whether those taken are finished.
@@ -148,6 +149,7 @@ impl Shared {
             output_tokens: read(&self.tally.output_tokens),
             expert_rows: self.expert_load.rows().iter().sum(),
             cancelled: read(&self.tally.cancelled),
+            tokens_after_cancel: read(&self.tally.tokens_after_cancel),
         }
     }
 }

@@ -182,6 +182,9 @@ impl Service {
                 continue;
             }
             let scores = scores.next().unwrap_or_default();
+            if sequence.is_abandoned() {
+                self.shared.tally.tokens_after_cancel.fetch_add(1, Ordering::Relaxed);
+            }
             if sequence.extend(&scores, &self.shared.tokenizer) == Progress::Ended {
                 self.remove(work.id);
             }

@@ -17,6 +17,7 @@ use rand::RngExt as _;
 
 pub use self::options::{Limits, Listen};
 use crate::config::{self, Configure, Sources};
+use crate::status;
 use crate::telemetry::{Telemetry, TelemetryOptions};
 use crate::tls::{Identity, IdentityFiles};
 use crate::transport::{Address, Listener, Os, Transport};
@@ -92,7 +93,7 @@ where
     match start(arguments, service) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            let _ = writeln!(std::io::stderr(), "{}", chain(failure.as_ref()));
+            let _ = writeln!(std::io::stderr(), "{}", status::chain(failure.as_ref()));
             ExitCode::FAILURE
         }
     }
@@ -141,19 +142,4 @@ fn assignment(text: &str) -> Result<(String, String), String> {
     let (key, value) =
         text.split_once('=').ok_or("must read KEY=VALUE, such as listen.address=127.0.0.1:50051")?;
     Ok((key.trim().to_owned(), value.to_owned()))
-}
-
-/// An error with its causes, on one line.
-fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        cause = error.source();
-    }
-    text
 }

@@ -61,7 +61,7 @@ impl Listen {
     #[must_use]
     pub fn invalid(&self, table: &str, tls: &IdentityFiles) -> Vec<Invalid> {
         let mut found = Vec::new();
-        let private = is_private(&self.address);
+        let private = self.address.is_local();
         Invalid::unless(
             &mut found,
             private || self.insecure || tls.certificate.is_some(),
@@ -71,12 +71,6 @@ impl Listen {
         );
         found
     }
-}
-
-/// Whether only this machine can reach an address.
-fn is_private(address: &Address) -> bool {
-    let Some(host) = address.host() else { return true };
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 // === impl Limits ===

@@ -26,14 +26,14 @@ pub(crate) fn of_hyper(error: &hyper::Error) -> Status {
     Status::new(code, chain(error))
 }
 
-/// An error with all its causes; hyper's own text leaves them out.
+/// An error with all its causes on one line; hyper's own text leaves them out.
 pub(crate) fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         let next = error.to_string();
-        // Wrappers often repeat the text of what they wrap.
-        if !text.ends_with(&next) {
+        // Wrappers often repeat the text of what they wrap, and then say what to do.
+        if !text.contains(&next) {
             text.push_str(": ");
             text.push_str(&next);
         }

@@ -22,4 +22,5 @@ fn chains_tell_each_cause_once() {
     check(link("a", None), "a");
     check(link("a", Some(link("b", Some(link("c", None))))), "a: b: c");
     check(link("a: b", Some(link("b", None))), "a: b");
+    check(link("a: b; do c", Some(link("b", None))), "a: b; do c");
 }

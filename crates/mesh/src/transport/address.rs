@@ -1,6 +1,7 @@
 //! Names where a peer listens, as written in configurations.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -37,6 +38,13 @@ impl Address {
             }
             Address::Unix(_) => None,
         }
+    }
+
+    /// Whether only this machine can call there.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        let Some(host) = self.host() else { return true };
+        host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
     }
 }
 

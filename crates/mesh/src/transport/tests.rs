@@ -35,6 +35,21 @@ fn addresses_are_read_and_written() {
     check("a b:1", Err("the host has a character that no host has"));
 }
 
+#[test]
+fn an_address_says_whether_others_can_call_there() {
+    let check = |text: &str, local| assert_eq!(text.parse::<Address>().unwrap().is_local(), local, "{text}");
+    check("127.0.0.1:1", true);
+    check("127.9.9.9:1", true);
+    check("[::1]:1", true);
+    check("localhost:1", true);
+    check("unix:a.sock", true);
+    check("0.0.0.0:1", false);
+    check("[::]:1", false);
+    check("192.0.2.1:1", false);
+    check("router.local:1", false);
+    check("localhost.example:1", false);
+}
+
 async fn echo_once(transport: &dyn Transport, address: &Address) {
     let mut listener = transport.bind(address).await.unwrap();
     let bound = listener.local_address();

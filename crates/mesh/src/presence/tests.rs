@@ -1,0 +1,28 @@
+use tonic::Code;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+
+use super::*;
+use crate::rig;
+
+fn of(service: &str) -> HealthCheckRequest {
+    HealthCheckRequest { service: service.to_owned() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn health_is_told_until_the_process_leaves() {
+    let (presence, routes) = Presence::announce(&["a.B"], tonic_health::pb::FILE_DESCRIPTOR_SET).await;
+    let (_running, channel) = rig::memory_server(routes.prepare()).await;
+    let mut health = HealthClient::new(channel);
+    for service in ["", "a.B"] {
+        let said = health.check(of(service)).await.unwrap().into_inner();
+        assert_eq!(said.status, ServingStatus::Serving as i32, "`{service}`");
+    }
+    assert_eq!(health.check(of("a.C")).await.unwrap_err().code(), Code::NotFound);
+
+    let mut watch = health.watch(of("a.B")).await.unwrap().into_inner();
+    assert_eq!(watch.message().await.unwrap().unwrap().status, ServingStatus::Serving as i32);
+    presence.leave().await;
+    assert_eq!(watch.message().await.unwrap().unwrap().status, ServingStatus::NotServing as i32);
+    assert!(watch.message().await.unwrap().is_none(), "who watches is let go");
+}

@@ -1,0 +1,70 @@
+//! What a place below says: its start, its next event, its refusal, its end in the midst of an answer.
+
+use std::time::Duration;
+
+use mesh::admit::RETRY_PUSHBACK;
+use policy::Name;
+use proto::v1;
+use proto::v1::generate_event::Event;
+use tonic::{Code, Status, Streaming};
+
+use crate::error::{Error, Failure};
+
+/// A worker's words in a message to the caller, characters.
+pub(super) const MESSAGE_CHARS_MAX: usize = 512;
+/// The longest pushback that is believed.
+pub(super) const PUSHBACK_MAX: Duration = Duration::from_secs(60);
+
+/// What the place below says of its own start. A router below has decided too, and its choice of place is the one
+/// that counts; a worker below does not know what it is called here.
+pub(super) fn merge(started: &mut v1::Started, downstream: v1::Started) {
+    if downstream.decisions.len() > started.decisions.len() {
+        started.decisions = downstream.decisions;
+        if !downstream.place.is_empty() {
+            started.place = downstream.place;
+        }
+    }
+    started.attempt = started.attempt.saturating_add(downstream.attempt.saturating_sub(1));
+    started.model_hash = downstream.model_hash;
+}
+
+/// The next event, or why there is none; an answer that ends without `done` is not complete.
+pub(super) async fn following(rest: &mut Streaming<v1::GenerateEvent>) -> Result<Event, Status> {
+    while let Some(message) = rest.message().await? {
+        // Events that this version does not know are left out.
+        if let Some(event) = message.event {
+            return Ok(event);
+        }
+    }
+    Err(Status::unavailable("the stream ended before the answer was complete"))
+}
+
+/// Whether another place may do better: if so the failure, otherwise the error that ends the call.
+pub(super) fn judge(place: &Name, status: &Status) -> Result<Failure, Error> {
+    let (code, message) = (status.code(), clipped(status.message()));
+    match code {
+        // Before its first token an answer has no effect, so that a reset is as safe to repeat as a refusal.
+        Code::Unavailable | Code::ResourceExhausted | Code::Cancelled => {
+            Ok(Failure { place: place.clone(), code, message, pushback: pushback(status) })
+        }
+        _ => Err(Error::Refused { place: place.clone(), code, message }),
+    }
+}
+
+pub(super) fn broken(place: &Name, status: &Status) -> Error {
+    let code = match status.code() {
+        // The caller did not cancel: the stream was reset below.
+        Code::Cancelled | Code::Unknown | Code::Ok => Code::Unavailable,
+        code => code,
+    };
+    Error::Broken { place: place.clone(), code, message: clipped(status.message()) }
+}
+
+fn pushback(status: &Status) -> Option<Duration> {
+    let ms = status.metadata().get(RETRY_PUSHBACK)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_millis(ms).min(PUSHBACK_MAX))
+}
+
+fn clipped(text: &str) -> String {
+    text.chars().take(MESSAGE_CHARS_MAX).collect()
+}

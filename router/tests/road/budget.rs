@@ -1,0 +1,84 @@
+//! Budgets and caps over many requests.
+
+use proto::v1;
+use tonic::Code;
+
+use crate::road::{POLICY, Road, both, memory, policy_file, question};
+use crate::worker::Step;
+
+fn bounded(number: u64) -> v1::GenerateRequest {
+    let sampling = v1::Sampling { max_tokens: Some(100), ..v1::Sampling::default() };
+    v1::GenerateRequest {
+        request_id: format!("question-{number}"),
+        sampling: Some(sampling),
+        only_place: "slow".into(),
+        ..question()
+    }
+}
+
+async fn road(more: &str, script: Vec<Step>) -> (Road, tempfile::NamedTempFile) {
+    let policy = policy_file(&format!("{POLICY}{more}"));
+    let mut plan = both();
+    plan[0].2 = script;
+    let file = policy.path().to_owned();
+    (Road::lay_with(memory(), plan, |options| options.policy.file = file).await, policy)
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_under_way_hold_the_most_that_they_can_cost() {
+    // One answer costs at most 10 tokens in and 100 out: 210 millionths of a dollar.
+    let budget = "\n[[budget]]\nname = \"all\"\nusd_max = 0.0005\nwindow_seconds = 31622400\n";
+    let script = vec![Step::Started, Step::Delta("It", &[1]), Step::Hang];
+    let (mut road, _policy) = road(budget, script).await;
+    let mut streams = Vec::new();
+    for number in 0..2 {
+        let mut stream = road.client.generate(bounded(number)).await.unwrap().into_inner();
+        for _ in 0..2 {
+            stream.message().await.unwrap();
+        }
+        streams.push(stream);
+    }
+    let status = road.refused(bounded(2)).await;
+    assert_eq!(status.code(), Code::FailedPrecondition);
+    assert!(status.message().contains("budget all"), "{}", status.message());
+    // Those who left paid for what they saw.
+    drop(streams);
+    road.workers[0].state.open(0).await;
+    let mut stream = loop {
+        match road.client.generate(bounded(3)).await {
+            Ok(stream) => break stream.into_inner(),
+            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(1)).await,
+        }
+    };
+    assert!(stream.message().await.unwrap().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_spent_is_spent() {
+    let budget = "\n[[budget]]\nname = \"all\"\nusd_max = 0.00023\nwindow_seconds = 31622400\n";
+    let script = vec![Step::Started, Step::Delta("It", &[1]), Step::Done(10, 0, 6)];
+    let (mut road, _policy) = road(budget, script).await;
+    // 22 millionths: then 208 are left, and 210 may be needed.
+    let answer = road.ask(bounded(0)).await.unwrap();
+    assert!((answer.done.unwrap().price_usd - 22e-6).abs() < 1e-12);
+    assert_eq!(road.refused(bounded(1)).await.code(), Code::FailedPrecondition);
+    let sampling = v1::Sampling { max_tokens: Some(90), ..v1::Sampling::default() };
+    let smaller = v1::GenerateRequest { sampling: Some(sampling), ..bounded(2) };
+    assert_eq!(road.ask(smaller).await.unwrap().place(), "slow/a");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cap_bounds_what_goes_up() {
+    let cap = "\n[[escalation_cap]]\nname = \"few\"\ntiers_up = [\"quick\"]\nshare_max = 0.25\nfree_requests = 0\nwindow_seconds = 86400\n";
+    let (mut road, _policy) = road(cap, crate::worker::short_answer()).await;
+    let mut quick = 0;
+    for number in 0..40 {
+        let request = v1::GenerateRequest {
+            request_id: format!("question-{number}"),
+            priority: v1::Priority::Interactive.into(),
+            ..question()
+        };
+        quick += usize::from(road.ask(request).await.unwrap().place() == "quick/b");
+    }
+    assert_eq!(quick, 10);
+}

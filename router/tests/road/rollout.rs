@@ -1,0 +1,166 @@
+//! Policies that change under way: reloaded, refused, decided beside, tried on a share.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use policy::DecisionLine;
+use proto::v1;
+use tempfile::TempDir;
+use tokio::time::sleep;
+
+use crate::road::{POLICY, Road, both, memory, question};
+use crate::worker::Step;
+
+/// The same, with an eye on time where nobody said: the quick one wins.
+fn hurried() -> String {
+    POLICY.replace("second_usd = 0.000001", "second_usd = 0.01")
+}
+
+fn file(folder: &Path, name: &str, text: &str) -> PathBuf {
+    let file = folder.join(name);
+    std::fs::write(&file, text).unwrap();
+    file
+}
+
+async fn road(change: impl FnOnce(&mut router::Options, &Path)) -> (Road, TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let live = file(folder.path(), "live.toml", POLICY);
+    let mut plan = both();
+    for (_, _, script) in &mut plan {
+        // Time passes in each, for a paused clock goes on only while nobody works.
+        *script = vec![Step::Started, Step::Delta("It", &[1]), Step::Wait(7), Step::Done(10, 4, 1)];
+    }
+    let road = Road::lay_with(memory(), plan, |options| {
+        options.policy.file = live;
+        options.policy.reload_interval_ms = 10;
+        change(options, folder.path());
+    })
+    .await;
+    (road, folder)
+}
+
+fn numbered(number: u64) -> v1::GenerateRequest {
+    v1::GenerateRequest { request_id: format!("question-{number}"), ..question() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reload_under_load_loses_no_request() {
+    let (road, folder) = road(|_, _| {}).await;
+    let (over, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let mut asking = tokio::task::JoinSet::new();
+    for asker in 0..64 {
+        let (mut client, over, answered) = (road.client.clone(), over.clone(), answered.clone());
+        asking.spawn(async move {
+            let mut hashes = BTreeSet::new();
+            while !over.load(Ordering::Relaxed) {
+                let number = answered.fetch_add(1, Ordering::Relaxed) * 64 + asker;
+                let mut events = client.generate(numbered(number)).await.unwrap().into_inner();
+                let mut done = false;
+                while let Some(event) = events.message().await.unwrap() {
+                    match event.event.unwrap() {
+                        v1::generate_event::Event::Started(started) => {
+                            hashes.insert(started.decisions[0].policy_hash.clone());
+                        }
+                        v1::generate_event::Event::Done(_) => done = true,
+                        _ => {}
+                    }
+                }
+                assert!(done);
+            }
+            hashes
+        });
+    }
+    let texts = [hurried(), POLICY.to_owned()];
+    for swap in 1..=20 {
+        // By renaming, as careful people do it; the next file is whole before it has the name.
+        let next = file(folder.path(), "next.toml", &texts[(swap + 1) % 2]);
+        std::fs::rename(next, folder.path().join("live.toml")).unwrap();
+        while (road.policies)().live.reloads < swap as u64 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    }
+    over.store(true, Ordering::Relaxed);
+    let hashes: BTreeSet<String> = asking.join_all().await.into_iter().flatten().collect();
+    assert_eq!(hashes.len(), 2, "both policies decided");
+    assert!(answered.load(Ordering::Relaxed) > 64);
+    assert_eq!(((road.policies)().live.reloads, (road.policies)().live.refused), (20, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_policy_keeps_the_last_good_one() {
+    let (mut road, folder) = road(|_, _| {}).await;
+    let good = road.ask(question()).await.unwrap().decision().policy_hash.clone();
+    let mut broken: Vec<String> = (0..POLICY.len()).step_by(13).map(|cut| POLICY[..cut].to_owned()).collect();
+    broken.push(format!("{POLICY}second_us = 1.0\n"));
+    broken.push(POLICY.replace("wrong_answer_usd = 0.02", "wrong_answer_usd = -1.0"));
+    broken.push(POLICY.replace("name = \"slow\"", "name = \"other\""));
+    let mut last = (road.policies)().live.refused;
+    for text in &broken {
+        file(folder.path(), "live.toml", text);
+        sleep(Duration::from_millis(50)).await;
+        let report = (road.policies)().live;
+        assert_eq!((report.reloads, report.refused), (0, last + 1), "{text}\n{report:?}");
+        last = report.refused;
+    }
+    file(folder.path(), "live.toml", &broken[broken.len() - 3]);
+    sleep(Duration::from_millis(50)).await;
+    let refusal = (road.policies)().live.refusal.unwrap();
+    let line = POLICY.lines().count() + 1;
+    assert!(refusal.contains(&format!("live.toml:{line}:1")) && refusal.contains("second_us"), "{refusal}");
+    assert_eq!(road.ask(question()).await.unwrap().decision().policy_hash, good);
+    let state = road.client.describe(v1::DescribeRequest {}).await.unwrap().into_inner().policy.unwrap();
+    assert_eq!((state.hash, state.reloads, state.reloads_refused), (good, 0, last + 1));
+    assert_eq!(state.refusal, refusal);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shadow_is_counted_and_changes_nothing() {
+    let (mut road, _folder) = road(|options, folder| {
+        options.policy.shadow = Some(file(folder, "shadow.toml", &hurried()));
+    })
+    .await;
+    for number in 0..3 {
+        assert_eq!(road.ask(numbered(number)).await.unwrap().place(), "slow/a");
+    }
+    let interactive = v1::GenerateRequest { priority: v1::Priority::Interactive.into(), ..numbered(3) };
+    assert_eq!(road.ask(interactive).await.unwrap().place(), "quick/b");
+    let report = (road.policies)();
+    assert_eq!(report.shadowed, 4);
+    let [one] = report.differences.as_slice() else { panic!("{report:?}") };
+    let (class, from, to) = (one.class.as_str(), one.from.as_str(), one.to.as_str());
+    assert_eq!((class, from, to, one.count), ("default", "slow", "quick", 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_canary_that_fails_is_taken_back_and_few_have_met_it() {
+    let (mut road, folder) = road(|options, folder| {
+        // A policy under which nothing can answer what is asked.
+        let text =
+            POLICY.replace("second_usd = 0.000001", "second_usd = 0.000001\ntiers_only = [\"device\"]");
+        options.policy.canary = Some(file(folder, "canary.toml", &text));
+        options.decisions.path = folder.join("decisions.jsonl");
+        options.decisions.feedback_wait_ms = 0;
+    })
+    .await;
+    let mut failed = 0;
+    for number in 0..400 {
+        failed += u64::from(road.ask(numbered(number)).await.is_err());
+    }
+    let report = (road.policies)().canary.unwrap();
+    assert_eq!((report.rollbacks, report.exposed), (1, failed));
+    assert!(failed > 0 && failed as f64 <= 0.05 * report.all as f64, "{failed} of {}", report.all);
+    assert!(report.rolled_back.unwrap().contains("failed"));
+    road.end();
+    road.ended().await;
+    let log = std::fs::read_to_string(folder.path().join("decisions.jsonl")).unwrap();
+    let lines: Vec<_> = log.lines().map(|line| DecisionLine::parse(line).unwrap()).collect();
+    let of = |propensity: f64| {
+        let near = |line: &&DecisionLine| line.propensity.is_some_and(|one| (one - propensity).abs() < 1e-9);
+        lines.iter().filter(near).count() as u64
+    };
+    assert_eq!((of(0.05), of(0.95)), (failed, report.all - failed));
+    assert_eq!(lines.iter().filter(|line| line.propensity.is_none()).count() as u64, 400 - report.all);
+}
