@@ -18,9 +18,24 @@ pub fn binary(name: &str) -> PathBuf {
     FOLDER.get_or_init(build).join(name)
 }
 
+/// What cargo tells a test of its package. Build scripts that ask for these run again when they change, so that each
+/// build from within a test would undo the one before it.
+const OF_THE_TEST: [&str; 7] = [
+    "CARGO_MANIFEST_DIR",
+    "CARGO_MANIFEST_LINKS",
+    "CARGO_PKG_NAME",
+    "CARGO_PKG_VERSION_MAJOR",
+    "CARGO_PKG_VERSION_MINOR",
+    "CARGO_PKG_VERSION_PATCH",
+    "CARGO_PKG_VERSION_PRE",
+];
+
 fn build() -> PathBuf {
-    let cargo = option_env!("CARGO").unwrap_or("cargo");
-    let built = Command::new(cargo)
+    let mut cargo = Command::new(option_env!("CARGO").unwrap_or("cargo"));
+    for name in OF_THE_TEST {
+        cargo.env_remove(name);
+    }
+    let built = cargo
         .args(["build", "--workspace", "--bins", "--tests", "--message-format=json"])
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())

@@ -21,6 +21,8 @@ pub struct HouseOptions {
     pub otlp_endpoint: Option<String>,
     /// The worker holds each step to at least this, milliseconds.
     pub step_interval_min_ms: u32,
+    /// Router and agent write their decisions, each to [`House::decisions`].
+    pub decisions: bool,
     /// Environment variables of every process.
     pub variables: Vec<(&'static str, &'static str)>,
 }
@@ -30,11 +32,13 @@ pub struct HouseOptions {
 pub struct House {
     /// To the agent, over its Unix socket.
     pub agent: Channel,
+    /// To the router, as an agent reaches it.
+    pub router: Channel,
     /// To the worker, as its router reaches it.
     pub worker: Channel,
     /// The processes, in the order worker, router, agent.
     pub processes: [Process; 3],
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// A request with one turn of text, greedy.
@@ -62,7 +66,7 @@ struct Writer<'a> {
 // === impl House ===
 
 impl House {
-    /// Starts the three and waits until the agent has heard of the worker's tier.
+    /// Starts the three and waits until the router has heard of the worker.
     pub async fn start(options: HouseOptions) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let writer = Writer {
@@ -101,9 +105,10 @@ impl House {
             writer.authority.issue("test").expect("a certificate").identity().expect("an identity");
         let house = Self {
             agent: dial(agent_address, None, "agent.causeway"),
+            router: dial(router_address, Some(me.clone()), "router.causeway"),
             worker: dial(worker_address, Some(me), "worker.causeway"),
             processes: [worker, router, agent],
-            _folder: folder,
+            folder,
         };
         tokio::time::timeout(Duration::from_secs(30), house.ready())
             .await
@@ -112,18 +117,34 @@ impl House {
     }
 
     async fn ready(&self) {
-        let mut client = GenerationClient::new(self.agent.clone());
+        let mut client = GenerationClient::new(self.router.clone());
         let mut ticks = tokio::time::interval(Duration::from_millis(50));
         loop {
-            // Nothing tells a caller that the agent has heard of a tier, so it is asked.
+            // Nothing tells a caller that the router has heard of a worker, so it is asked.
             ticks.tick().await;
             let places =
-                client.describe(DescribeRequest {}).await.expect("the agent answers").into_inner().places;
-            if places.iter().any(|place| place.tier == "cloud-fast") {
+                client.describe(DescribeRequest {}).await.expect("the router answers").into_inner().places;
+            if places.iter().any(|place| place.model.is_some()) {
                 return;
             }
         }
     }
+
+    /// The log of decisions of a binary.
+    #[must_use]
+    pub fn decisions(&self, binary: &str) -> PathBuf {
+        log(self.folder.path(), binary)
+    }
+
+    /// The three hops with the names that `Describe` gives them, in the order of [`House::processes`].
+    #[must_use]
+    pub fn hops(&self) -> [(&'static str, &Channel); 3] {
+        [("worker", &self.worker), ("router", &self.router), ("edge-agent", &self.agent)]
+    }
+}
+
+fn log(folder: &Path, binary: &str) -> PathBuf {
+    folder.join(binary).join("decisions.jsonl")
 }
 
 // === impl Writer ===
@@ -151,6 +172,10 @@ impl Writer<'_> {
         );
         if let Some(endpoint) = &self.options.otlp_endpoint {
             text.push_str(&format!("[telemetry]\notlp_endpoint = \"{endpoint}\"\n"));
+        }
+        if self.options.decisions && binary != "causeway-worker" {
+            let log = log(self.folder, binary).display().to_string();
+            text.push_str(&format!("[decisions]\npath = \"{log}\"\nfeedback_wait_ms = 0\n"));
         }
         let path = folder.join("config.toml");
         fs::write(&path, text).expect("written");

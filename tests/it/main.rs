@@ -8,8 +8,10 @@
 
 mod tidy;
 mod walk;
+mod decisions;
 mod trace;
 mod patience;
 mod refusal;
+mod presence;
 mod settings;
 mod tour;

@@ -29,6 +29,9 @@ pub enum Command {
     /// What can be known of a request from its text.
     #[command(subcommand)]
     Signals(Signals),
+    /// What a policy decides, and what a change of it would do.
+    #[command(subcommand)]
+    Policy(crate::policy::args::Policy),
 }
 
 /// Replaces the demo's parts with the user's own.
@@ -169,6 +172,33 @@ pub enum Signals {
         #[arg(long)]
         json: bool,
     },
+    /// Measure a signal on labelled texts.
+    Eval {
+        /// What is measured.
+        #[arg(long, value_enum)]
+        task: EvalTask,
+        /// JSON Lines, gzipped or not; several files are read as one set.
+        #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+        data: Vec<PathBuf>,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Learn the model of a signal and print its measures on texts that it did not learn from.
+    Fit {
+        /// What is learned.
+        #[arg(long, value_enum)]
+        task: FitTask,
+        /// The folder with `intents`, `privacy`, `safety` and `routing`.
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// Where the model goes; without it it is only measured.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
     /// Fit the difficulty estimate to outcomes and write the model file.
     Train {
         /// What `causeway model outcomes` wrote.
@@ -181,6 +211,32 @@ pub enum Signals {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// What `signals eval` measures.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum EvalTask {
+    /// Intents of CLINC150 or HWU64; `oos` is out of scope.
+    Intent,
+    /// Personal data: spans by type and place, and private content.
+    Pii,
+    /// Subjects in which a wrong answer harms.
+    Safety,
+    /// Languages.
+    Language,
+}
+
+/// What `signals fit` learns.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum FitTask {
+    /// Personal data.
+    Pii,
+    /// Subjects in which a wrong answer harms.
+    Safety,
+    /// Languages.
+    Language,
+    /// Private content.
+    Content,
 }
 
 /// Privacy, as typed.

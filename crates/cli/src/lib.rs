@@ -9,6 +9,8 @@ mod tour;
 mod prompt;
 mod model;
 mod signals;
+mod quality;
+pub mod policy;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -38,6 +40,7 @@ pub fn main(arguments: Arguments) -> ExitCode {
 fn run(arguments: Arguments, out: &mut (impl Write + Send)) -> Result<ExitCode> {
     let deploy = Deploy::find(arguments.deploy)?;
     match arguments.command {
+        Command::Policy(command) => policy::run(&deploy, command, out),
         Command::Up(up) => block_on(tour::up(&deploy, &up, out)),
         Command::Ask(asked) => block_on(prompt::ask_once(&deploy, asked, out)),
         Command::Model(args::Model::Eval(eval)) => block_on(model::eval(&deploy, &eval, out)),
@@ -46,6 +49,10 @@ fn run(arguments: Arguments, out: &mut (impl Write + Send)) -> Result<ExitCode> 
         Command::Signals(args::Signals::Show { text, json }) => signals::show(&text, json, out),
         Command::Signals(args::Signals::Train { outcomes, out: file, json }) => {
             signals::train(&outcomes, &file, json, out)
+        }
+        Command::Signals(args::Signals::Eval { task, data, json }) => signals::eval(task, &data, json, out),
+        Command::Signals(args::Signals::Fit { task, data, out: file, json }) => {
+            signals::fit(task, &data, file.as_deref(), json, out)
         }
     }
 }

@@ -1,16 +1,25 @@
-//! `causeway signals`: what the text says, and fitting what it says to outcomes.
+//! `causeway signals`: what the text says, how well, and learning it.
 
 use std::fs::{self, File};
+use std::hint::black_box;
 use std::io::{BufRead as _, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
 use ::signals::Models;
-use ::signals::train::{self, fit};
+use ::signals::train;
 use anyhow::{Context as _, Result, bail};
 
+use crate::args::{EvalTask, FitTask};
 use crate::model::Outcome;
+
+pub(crate) mod data;
+mod measure;
+mod eval;
+mod fit;
+#[cfg(test)]
+mod tests;
 
 /// Training draws its folds from this; the same outcomes give the same file.
 const SEED: u64 = 1;
@@ -21,18 +30,26 @@ const READINGS: usize = 101;
 /// `causeway signals show`
 pub(crate) fn show(text: &str, json: bool, out: &mut impl Write) -> Result<ExitCode> {
     let models = Models::shipped();
-    let signals = ::signals::read(text, &models);
-    let mut micros: Vec<f64> = (0..READINGS)
-        .map(|_| {
-            let start = Instant::now();
-            let _ = std::hint::black_box(::signals::read(std::hint::black_box(text), &models));
-            start.elapsed().as_secs_f64() * 1e6
-        })
-        .collect();
-    micros.sort_by(f64::total_cmp);
-    let mut value = serde_json::to_value(signals)?;
+    let mut value = serde_json::to_value(::signals::read(text, &models))?;
     value["version"] = models.version().into();
-    value["micros_p50"] = micros[READINGS / 2].into();
+    value["versions"] = models.versions().as_slice().into();
+    let parts: [(&str, &dyn Fn()); 5] = [
+        ("language", &|| {
+            black_box(models.language_of(black_box(text)));
+        }),
+        ("intent", &|| drop(black_box(models.intent_of(black_box(text))))),
+        ("topic", &|| {
+            black_box(models.topic_of(black_box(text)));
+        }),
+        ("content", &|| {
+            black_box(models.content_of(black_box(text)));
+        }),
+        ("spans", &|| drop(black_box(models.spans_of(black_box(text))))),
+    ];
+    for (name, part) in parts {
+        value["micros"][name] = micros(part).into();
+    }
+    value["micros_p50"] = micros(&|| drop(black_box(::signals::read(black_box(text), &models)))).into();
     if json {
         writeln!(out, "{value}")?;
     } else {
@@ -44,9 +61,19 @@ pub(crate) fn show(text: &str, json: bool, out: &mut impl Write) -> Result<ExitC
     Ok(ExitCode::SUCCESS)
 }
 
+/// The median of several readings.
+fn micros(read: &dyn Fn()) -> f64 {
+    let reading = || {
+        let start = Instant::now();
+        read();
+        start.elapsed().as_secs_f64() * 1e6
+    };
+    measure::median((0..READINGS).map(|_| reading()).collect()).unwrap_or_default()
+}
+
 /// `causeway signals train`
 pub(crate) fn train(outcomes: &Path, file: &Path, json: bool, out: &mut impl Write) -> Result<ExitCode> {
-    let trained = fit(&read(outcomes)?, SEED)?;
+    let trained = train::fit(&read(outcomes)?, SEED)?;
     fs::write(file, trained.model.to_bytes()).with_context(|| file.display().to_string())?;
     let report = serde_json::to_value(&trained.report)?;
     if json {
@@ -54,6 +81,40 @@ pub(crate) fn train(outcomes: &Path, file: &Path, json: bool, out: &mut impl Wri
     } else {
         writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
         writeln!(out, "wrote {} ({})", file.display(), trained.model.version())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `causeway signals eval`
+pub(crate) fn eval(task: EvalTask, files: &[PathBuf], json: bool, out: &mut impl Write) -> Result<ExitCode> {
+    let rows = data::read_all(files)?;
+    let rows: Vec<&data::Row> = rows.iter().collect();
+    let models = Models::shipped();
+    let measures = match task {
+        EvalTask::Intent => eval::intent(&rows, &models)?,
+        EvalTask::Pii => eval::pii(&rows, &models)?,
+        EvalTask::Safety => eval::safety(&rows, &models)?,
+        EvalTask::Language => eval::language(&rows, &models)?,
+    };
+    measures.print(json, out)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `causeway signals fit`
+pub(crate) fn fit(
+    task: FitTask,
+    folder: &Path,
+    file: Option<&Path>,
+    json: bool,
+    out: &mut impl Write,
+) -> Result<ExitCode> {
+    let (bytes, measures) = fit::fit(task, folder, SEED)?;
+    measures.print(json, out)?;
+    if let Some(file) = file {
+        fs::write(file, &bytes).with_context(|| file.display().to_string())?;
+        if !json {
+            writeln!(out, "wrote {} ({} bytes)", file.display(), bytes.len())?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
