@@ -21,8 +21,8 @@ const WIDTH_MAX: usize = 512;
 const ROWS_MAX: usize = 1 << 16;
 
 /// Most characters and words that are read.
-const CHARS_MAX: usize = 320;
-const WORDS_MAX: usize = 32;
+const CHARS_MAX: usize = 240;
+const WORDS_MAX: usize = 24;
 
 /// Pieces of a word that the list does not hold.
 const PIECES_MAX: usize = 12;

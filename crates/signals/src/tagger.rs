@@ -13,7 +13,7 @@ const TYPES_MAX: usize = 31;
 const FEATURES_MAX: usize = 1 << 15;
 
 /// Most tokens that are marked at the beginning of a text.
-pub(crate) const TOKENS_MAX: usize = 160;
+pub(crate) const TOKENS_MAX: usize = 128;
 
 /// Marks of a token: outside, then for each type that a span begins here or goes on here.
 #[derive(Clone, Debug, PartialEq)]

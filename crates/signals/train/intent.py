@@ -16,7 +16,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 WORD = re.compile(r"(?:[^\W_]|')+|\S")
-WORDS_MAX, PIECES_MAX = 32, 12
+WORDS_MAX, PIECES_MAX = 24, 12
 WORD_SEED, CHAR_SEED = 0x6A09E667, 0x811C9DC5
 # Scores are multiplied by this before the exponential: it separates in scope from out of scope better on held-out
 # training sentences than the teacher's own scale.

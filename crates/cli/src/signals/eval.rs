@@ -151,7 +151,12 @@ pub(super) fn intent(rows: &[&Row], models: &Models) -> Result<Measures> {
                 continue;
             }
             let knows = |list: &usize| lists[*list].1.iter().any(|class| class == wanted);
-            let list = match (0..lists.len()).find(knows) {
+            // Some names stand in both lists; rows of HWU64 have a scenario besides.
+            let mut order: Vec<usize> = (0..lists.len()).collect();
+            if row.has("scenario") {
+                order.reverse();
+            }
+            let list = match order.into_iter().find(knows) {
                 Some(list) => list,
                 None if out => main,
                 None => bail!("{}: intent is `{wanted}`, which no list of intents here has", row.place()),

@@ -62,7 +62,28 @@ pub(super) fn fit(task: FitTask, folder: &Path, seed: u64) -> Result<(Vec<u8>, M
             None => told,
         });
     }
-    Ok((file, measures.unwrap_or_default()))
+    let mut measures = measures.unwrap_or_default();
+    if matches!(task, FitTask::Safety) {
+        transfer(&material, seed, &mut models, &mut measures)?;
+    }
+    Ok((file, measures))
+}
+
+/// How a model does on the prompts that are or seem unsafe when it learned from none of them.
+fn transfer(material: &Material, seed: u64, models: &mut Models, measures: &mut Measures) -> Result<()> {
+    let mut prompts = Vec::new();
+    for row in material.rows.iter().filter(|row| row.has("label")) {
+        prompts.push(row.text()?);
+    }
+    models.replace(&learned(FitTask::Safety, &material.lessons, |text| !prompts.contains(&text), seed)?)?;
+    let rows: Vec<&Row> = material.rows.iter().filter(|row| row.has("label")).collect();
+    for (name, share) in eval::safety(&rows, models)?.groups {
+        let kind = if name.starts_with("recall") { "recall" } else { "false alarms" };
+        let all = measures.groups.entry(format!("~ learned from no such prompt, {kind}")).or_default();
+        all.part += share.part;
+        all.all += share.all;
+    }
+    Ok(())
 }
 
 fn learned(task: FitTask, lessons: &[Lesson], keep: impl Fn(&str) -> bool, seed: u64) -> Result<Vec<u8>> {

@@ -131,8 +131,8 @@ pub(crate) fn features(text: &str, tokens: &[Token], index: usize, mut each: imp
     if token.sort == Sort::Letters {
         affixes(&text[token.start..token.end], &mut tell);
     }
-    let line = tokens[..index].iter().rev().take_while(|token| token.sort != Sort::Break).count();
-    tell(40, step(line.min(3) as u32, token.shape));
+    let line = tokens[..index].iter().rev().take(3).take_while(|token| token.sort != Sort::Break).count();
+    tell(40, step(line as u32, token.shape));
     tell(41, u32::from(index == 0));
     for before in tokens[..index].iter().rev().filter(|token| token.sort == Sort::Letters).take(REACH) {
         tell(42, before.word);
