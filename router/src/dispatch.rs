@@ -186,13 +186,7 @@ impl Dispatch {
                 next = match following(&mut rest).await {
                     Ok(event) => event,
                     Err(status) => {
-                        span.record("error.type", field::debug(status.code()));
-                        let error = broken(lease.place(), &status);
-                        tracing::warn!(parent: &span, %error, "an answer broke off");
-                        if let Some(trial) = trial {
-                            trial.failed();
-                        }
-                        yield Err(error.status());
+                        yield Err(broke_off(&span, trial, (broken(lease.place(), &status), status)));
                         return;
                     }
                 };
@@ -280,3 +274,13 @@ fn event(event: Event) -> v1::GenerateEvent {
 
 #[cfg(test)]
 mod tests;
+
+/// Says in the attempt's span, in the log and to the canary that an answer ended early; what the caller is told of it.
+fn broke_off(span: &Span, trial: Option<Trial>, (error, status): (Error, Status)) -> Status {
+    if let Some(trial) = trial {
+        trial.failed();
+    }
+    span.record("error.type", field::debug(status.code()));
+    tracing::warn!(parent: span, %error, "an answer broke off");
+    error.status()
+}

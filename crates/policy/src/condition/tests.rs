@@ -272,19 +272,19 @@ fn told(expr: &Expr, facts: &Facts) -> Result<Const, ()> {
             }
         }
         Node::Call(function, arguments) => {
-            let (Const::Text(on), Const::Text(what)) =
-                (told(&arguments[0], facts)?, told(&arguments[1], facts)?)
-            else {
-                return Err(());
-            };
-            Ok(Const::Bool(match function {
-                Function::StartsWith => on.starts_with(&*what),
-                Function::EndsWith => on.ends_with(&*what),
-                _ => on.contains(&*what),
-            }))
+            called(function, (told(&arguments[0], facts)?, told(&arguments[1], facts)?))
         }
         _ => Err(()),
     }
+}
+
+fn called(function: &Function, arguments: (Const, Const)) -> Result<Const, ()> {
+    let (Const::Text(on), Const::Text(what)) = arguments else { return Err(()) };
+    Ok(Const::Bool(match function {
+        Function::StartsWith => on.starts_with(&*what),
+        Function::EndsWith => on.ends_with(&*what),
+        _ => on.contains(&*what),
+    }))
 }
 
 fn compared(operator: Operator, order: std::cmp::Ordering) -> Option<bool> {
