@@ -30,23 +30,26 @@ write "$work/test.jsonl" --split test --items 4000
 [ -s "$work/tokenizer/tokenizer.json" ] ||
     "$python" "$here/tokenizer.py" "$work/train.jsonl" "$work/tokenizer" --vocab 3072
 
+drills=(--drills "$work/drills.jsonl" --practice facts=2,arithmetic=2)
 # train STAGE FOLDER SHAPE ARGUMENTS...
 train() {
     local stage=$1 folder=$2
     shift 2
     [ -e "$work/$stage.finished" ] && return
     "$python" -m torch.distributed.run --standalone --nproc-per-node "$processes" "$here/train.py" "$@" \
-        --data "$work/train.jsonl" --drills "$work/drills.jsonl" --tokenizer "$work/tokenizer" \
-        --practice facts=2,arithmetic=2 --out "$work/$folder" --threads 1 --resume
+        --data "$work/train.jsonl" --tokenizer "$work/tokenizer" --out "$work/$folder" --threads 1 --resume
     cp "$work/$folder/last.pt" "$work/$stage.pt"
     touch "$work/$stage.finished"
 }
 # A dense network learns the language cheaply, on a learning rate that stays high ...
-train base base device --tokens 45e6 --decay 0.0001 --quantise 0 --step-micros 4
+train base base device --tokens 18e6 --decay 0.0001 --quantise 0 --step-micros 4
+# ... practises what is learnt suddenly or not at all ...
+train drilled drilled device --tokens 27e6 --initial "$work/base.pt" --seed 5 "${drills[@]}" \
+    --warmup 0.02 --decay 0.0001 --quantise 0 --step-micros 4
 # ... becomes the start of all experts ...
-train cloud cloud cloud --tokens 6e6 --initial "$work/base.pt" --renew 0.1 --seed 2 \
+train cloud cloud cloud --tokens 8.5e6 --initial "$work/drilled.pt" --renew 0.1 --seed 5 "${drills[@]}" \
     --warmup 0.02 --decay 0.65 --step-micros 6
-# ... and is finished under the guidance of the experts' model.
+# ... and, as it was before the drills, is finished under the guidance of the experts' model.
 train device device device --tokens 3e6 --initial "$work/base.pt" --seed 3 \
     --teacher "$work/cloud.pt" --warmup 0.02 --decay 0.8 --quantise 0.3 --step-micros 4
 

@@ -31,10 +31,19 @@ run() {
         --threads "$threads" --step-micros 2
 }
 
-step "cloud, stopped half-way and resumed"
-rm -rf "$work/cloud" "$work/device"
+rm -rf "$work/cloud" "$work/straight" "$work/device"
+step "cloud, in one go"
+run smoke-cloud --out "$work/straight" --tokens 120000
+
+step "cloud, stopped half-way and resumed: the same weights"
 run smoke-cloud --out "$work/cloud" --tokens 120000 --stop-after 60000
 run smoke-cloud --out "$work/cloud" --tokens 120000 --resume
+"$python" - "$work/straight/last.pt" "$work/cloud/last.pt" <<'CHECK'
+import sys, torch
+one, other = (torch.load(path, weights_only=True)["masters"] for path in sys.argv[1:])
+apart = [name for name in one if not torch.equal(one[name], other[name])]
+sys.exit(f"a resumed run gave other weights: {', '.join(apart[:5])}" if apart or one.keys() != other.keys() else 0)
+CHECK
 
 step "device, distilled from it"
 run smoke-device --out "$work/device" --tokens 60000 --teacher "$work/cloud/last.pt"
