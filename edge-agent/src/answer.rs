@@ -1,7 +1,6 @@
 //! An answer that has begun, wherever it is made, and what may happen before it has.
 
 use futures_util::stream::BoxStream;
-use policy::Price;
 use proto::v1;
 use proto::v1::generate_event::Event;
 use tonic::{Code, Status};
@@ -28,15 +27,6 @@ pub(crate) enum Setback {
     Elsewhere(Failure),
     /// No other place would judge otherwise.
     Final(Error),
-}
-
-/// What tokens cost at these prices, US dollars.
-pub(crate) fn usd(price: &Price, usage: &v1::Usage) -> f64 {
-    let cached = usage.cached_prompt_tokens.min(usage.prompt_tokens);
-    let millionths = f64::from(usage.prompt_tokens - cached) * price.input_usd_per_million_tokens
-        + f64::from(cached) * price.cached_input_usd_per_million_tokens
-        + f64::from(usage.output_tokens) * price.output_usd_per_million_tokens;
-    millionths / 1e6
 }
 
 /// An event as it is sent.

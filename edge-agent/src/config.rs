@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use hop::{BudgetOptions, FeedbackOptions, RetryOptions};
 use mesh::config::{Configure, Invalid};
 use mesh::connect::ConnectOptions;
-use mesh::journal::JournalOptions;
+use mesh::journal::{JournalFormat, JournalOptions};
 use mesh::process::{Limits, Listen, Process};
 use mesh::rollout::RolloutOptions;
 use mesh::serve::ServeOptions;
@@ -92,30 +93,6 @@ pub struct UpstreamOptions {
     pub stale_after_ms: u64,
 }
 
-/// What an agent counts of the policy's budgets and escalation caps.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct BudgetOptions {
-    /// Tenants, devices and classes that are counted apart; who comes later shares one of each budget and cap.
-    pub accounts_max: usize,
-}
-
-/// What an agent does when a place fails before its first token.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RetryOptions {
-    /// Places that are tried for one request.
-    pub attempts_max: u32,
-}
-
-/// What an agent remembers of the answers that it gave.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct FeedbackOptions {
-    /// Answers that feedback may still be given on.
-    pub ids_max: usize,
-}
-
 // === impl Options ===
 
 impl Default for Options {
@@ -128,9 +105,10 @@ impl Default for Options {
             connect: ConnectOptions::default(),
             policy: RolloutOptions::default(),
             decisions: JournalOptions::default(),
-            budgets: BudgetOptions::default(),
+            // A device counts the people of one home.
+            budgets: BudgetOptions { accounts_max: 256, ..BudgetOptions::default() },
             retry: RetryOptions::default(),
-            feedback: FeedbackOptions::default(),
+            feedback: FeedbackOptions { ids_max: 256 },
             // A device talks with the people of one home.
             limits: Limits { in_flight_max: 64, ..Limits::default() },
             tls: IdentityFiles::default(),
@@ -150,20 +128,16 @@ impl Configure for Options {
         found.extend(self.limits.invalid("limits"));
         found.extend(self.policy.invalid("policy"));
         found.extend(self.decisions.invalid("decisions"));
+        found.extend(self.budgets.invalid("budgets"));
+        found.extend(self.retry.invalid("retry"));
         self.upstream.invalid(&mut found);
         let mut rule = |holds: bool, key: &str, problem: &str, mend: &str| {
             Invalid::unless(&mut found, holds, key, problem, mend);
         };
         let one_name = self.connect.server_name.is_none();
         rule(one_name, "connect.server_name", "is not read here", "set upstream.server_name");
-        let more = "give 1 or more";
-        rule(self.retry.attempts_max > 0, "retry.attempts_max", "is zero, so no place would be tried", more);
-        rule(
-            self.budgets.accounts_max > 0,
-            "budgets.accounts_max",
-            "is zero, so nothing could be counted",
-            more,
-        );
+        let lines = self.decisions.format == JournalFormat::Jsonl;
+        rule(lines, "decisions.format", "is one that an agent does not write", "set it to `jsonl`");
         let tier = !self.model.tier.is_empty();
         rule(tier, "model.tier", "is empty", "name the tier of the policy that prices this model");
         let empty = self.model.path.as_ref().is_some_and(|path| path.as_os_str().is_empty());
@@ -242,30 +216,6 @@ impl UpstreamOptions {
         rule(patient, "upstream.stale_after_ms", "makes every outlook stale before the next", mend);
         let named = !self.server_name.is_empty();
         rule(named, "upstream.server_name", "is empty", "give a DNS name such as `router.causeway`");
-    }
-}
-
-// === impl RetryOptions ===
-
-impl Default for RetryOptions {
-    fn default() -> Self {
-        Self { attempts_max: 3 }
-    }
-}
-
-// === impl BudgetOptions ===
-
-impl Default for BudgetOptions {
-    fn default() -> Self {
-        Self { accounts_max: 256 }
-    }
-}
-
-// === impl FeedbackOptions ===
-
-impl Default for FeedbackOptions {
-    fn default() -> Self {
-        Self { ids_max: 256 }
     }
 }
 

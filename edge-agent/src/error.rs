@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hop::listed;
 use mesh::admit::RETRY_PUSHBACK;
 use policy::Name;
 use tonic::{Code, Status};
@@ -34,20 +35,9 @@ pub enum Error {
         /// What is wrong.
         text: String,
     },
-    /// The policy file is wrong.
+    /// It cannot decide.
     #[error(transparent)]
-    Policy(policy::Error),
-    /// The policy does not price the device's model.
-    #[error("`model.tier` is `{tier}`, which is no device tier of the policy; it has {}", listed(known))]
-    TierUnknown {
-        /// The tier.
-        tier: String,
-        /// The tiers that it could be.
-        known: Vec<String>,
-    },
-    /// The log of decisions could not be begun.
-    #[error(transparent)]
-    Journal(#[from] mesh::journal::Error),
+    Hop(#[from] hop::Error),
     /// The model cannot be loaded.
     #[error(transparent)]
     Model(inference::Error),
@@ -155,9 +145,7 @@ impl Error {
             Self::Broken { code, .. } => *code == Code::Unavailable,
             Self::Unreadable { .. }
             | Self::Home { .. }
-            | Self::Policy(_)
-            | Self::TierUnknown { .. }
-            | Self::Journal(_)
+            | Self::Hop(_)
             | Self::Model(_)
             | Self::Engine { .. }
             | Self::Bind(_)
@@ -179,9 +167,7 @@ impl Error {
         let code = match self {
             Self::Unreadable { .. }
             | Self::Home { .. }
-            | Self::Policy(_)
-            | Self::TierUnknown { .. }
-            | Self::Journal(_)
+            | Self::Hop(_)
             | Self::Model(_)
             | Self::Engine { .. }
             | Self::Bind(_)
@@ -243,12 +229,5 @@ impl fmt::Display for Reasons<'_> {
             removed.map(|removed| format!("{}: {} ({})", removed.place, removed.text, removed.code));
         let reasons: Vec<_> = failures.chain(removed).collect();
         f.write_str(&reasons.join("; "))
-    }
-}
-
-fn listed(names: &[String]) -> String {
-    match names {
-        [] => "none".to_owned(),
-        names => names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
     }
 }

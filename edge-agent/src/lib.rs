@@ -6,15 +6,11 @@ mod stack;
 mod service;
 pub mod commands;
 mod facts;
-mod policies;
-mod budgets;
-mod decisions;
 mod places;
 mod answer;
 pub mod actuator;
 mod local;
 mod escalate;
-mod feedback;
 mod error;
 
 use std::convert::Infallible;
@@ -24,23 +20,19 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use mesh::journal::Journal;
+use hop::{Desk, DeskOptions, Requests};
 use mesh::presence::Presence;
 use mesh::process::Rim;
 use mesh::serve::Server;
 use mesh::transport::Address;
 
 use self::actuator::{Actuator, Remembered};
-use self::budgets::Budgets;
 use self::commands::{Grammar, Home};
 pub use self::config::Options;
-use self::decisions::Log;
 pub use self::error::{Error, Failure, Removed};
 use self::escalate::Upstream;
-use self::feedback::Answered;
 use self::local::Engine;
-use self::places::Places;
-use self::policies::Policies;
+use self::places::{HOP, Places};
 use self::service::Service;
 
 /// Largest file of a home, bytes: more than the rooms and entities that a home may have.
@@ -55,8 +47,7 @@ pub struct Agent {
     service: Service,
     upstream: Option<Upstream>,
     engine: Option<Engine>,
-    policies: Arc<Policies>,
-    log: Log,
+    desk: Desk,
 }
 
 // === impl Agent ===
@@ -73,7 +64,9 @@ impl Agent {
         rim: Rim,
         actuator: Arc<dyn Actuator>,
     ) -> Result<Self, Error> {
-        let policies = Arc::new(policies::load(&options.policy, &options.model)?);
+        let device_tier = options.model.path.as_ref().map(|_| options.model.tier.clone());
+        let check = move |rules: &_| device_tier.as_deref().map_or(Ok(()), |tier| local::check(tier, rules));
+        let policies = hop::load(&options.policy, check)?;
         let grammar = options.home.file.as_deref().map(grammar).transpose()?;
         let (device, engine) = local::load(&options.model, &options.limits).await?.unzip();
         let upstream = Upstream::new(&options, &rim);
@@ -83,27 +76,29 @@ impl Agent {
         let server = Server::new(options.serve.clone(), listener, identity);
         let address = server.local_address();
         // Last of what can fail, so that no writer is left behind.
-        let log: Log = Journal::open(&options.decisions)?;
+        let desk = Desk::open(
+            policies,
+            DeskOptions {
+                hop: HOP,
+                decisions: &options.decisions,
+                // A device has lines to keep and no use for tables.
+                bind: None,
+                budgets: &options.budgets,
+                feedback: &options.feedback,
+            },
+        )?;
         let places = Places {
             grammar,
             actuator,
             device,
             device_tier: options.model.tier.as_str().into(),
             upstream: upstream.clone(),
-            policies: policies.clone(),
-            budgets: Arc::new(Budgets::new(options.budgets.accounts_max)),
-            log: log.clone(),
+            desk: desk.clone(),
             attempts_max: options.retry.attempts_max,
         };
-        let parts = service::Parts {
-            limits: options.limits.clone(),
-            places,
-            answered: Answered::new(options.feedback.ids_max),
-            callers_local: address.is_local(),
-            seed: rim.seed,
-        };
-        let service = Service::new(parts);
-        Ok(Self { server, address, service, upstream, engine, policies, log, options })
+        let requests = Requests::new(&options.limits, address.is_local(), rim.seed);
+        let service = Service::new(service::Parts { limits: options.limits.clone(), places, requests });
+        Ok(Self { server, address, service, upstream, engine, desk, options })
     }
 
     /// Where it listens, with the port that the system chose where 0 was asked for.
@@ -113,13 +108,13 @@ impl Agent {
 
     /// What becomes of the policies while it runs: reloads, refusals, differences of the shadow, the canary's fate.
     pub fn policies(&self) -> impl Fn() -> mesh::rollout::Report + Send + Sync + use<> {
-        let policies = self.policies.clone();
-        move || policies.report()
+        let desk = self.desk.clone();
+        move || desk.report()
     }
 
     /// Serves until `shutdown` completes and what was begun by then is done, or the drain deadline passes.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
-        let Self { options, server, service, upstream, engine, policies, log, .. } = self;
+        let Self { options, server, service, upstream, engine, desk, .. } = self;
         let (presence, routes) = Presence::announce(&stack::SERVICES, proto::DESCRIPTORS).await;
         let stack = stack::stack(&options.limits, service, routes);
         let ending = async {
@@ -131,16 +126,14 @@ impl Agent {
             tokio::select! {
                 served = server.serve(stack, ending) => served.map_err(Error::Serve),
                 never = watch(upstream) => match never {},
-                never = policies.watch() => match never {},
+                never = desk.watch() => match never {},
             }
         };
         let served = match engine {
             Some(engine) => engine.run_beside(serving).await.flatten(),
             None => serving.await,
         };
-        if let Some(log) = log {
-            log.end().await;
-        }
+        desk.end().await;
         let served = served?;
         tracing::info!(?served, "the agent has ended");
         Ok(())

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_stream::stream;
 use futures_util::StreamExt as _;
+use hop::usd;
 use inference::{Event as Step, Finish, Handle, Service};
 use mesh::deadline::Deadline;
 use mesh::process::Limits;
@@ -17,7 +18,7 @@ use tokio::task::JoinError;
 use tonic::Code;
 use tracing::{Instrument as _, Span, field};
 
-use crate::answer::{Begun, Setback, usd};
+use crate::answer::{Begun, Setback};
 use crate::config::ModelOptions;
 use crate::error::{Error, Failure};
 
@@ -57,13 +58,14 @@ async fn build(options: &ModelOptions, path: PathBuf) -> Result<(Service, Handle
 }
 
 /// A policy that does not price the model's tier is refused.
-pub(crate) fn check(tier: &str, rules: &Rules) -> Result<(), Error> {
+pub(crate) fn check(tier: &str, rules: &Rules) -> Result<(), hop::Error> {
     let devices = || rules.tiers().iter().filter(|tier| tier.kind == Kind::Device);
     if devices().any(|known| known.name.as_str() == tier) {
         return Ok(());
     }
     let known = devices().map(|tier| tier.name.to_string()).collect();
-    Err(Error::TierUnknown { tier: tier.to_owned(), known })
+    let what = "`model.tier` is".to_owned();
+    Err(hop::Error::TierUnknown { what, tier: tier.to_owned(), wanted: "device tier", known })
 }
 
 // === impl Engine ===

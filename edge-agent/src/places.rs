@@ -4,21 +4,17 @@ mod weigh;
 
 use std::sync::Arc;
 
-use mesh::deadline::Deadline;
-use mesh::rollout::Picked;
-use policy::{Candidate, Excluded, Facts, Kind, Latency, Name, Placement, Rules};
+use hop::{Desk, Stake};
+use policy::{Candidate, Excluded, Kind, Latency, Name, Placement, Rules};
 use proto::v1;
 use tracing::{Instrument as _, Span, field};
 
 use crate::actuator::{self, Actuator};
 use crate::answer::{Begun, Setback};
-use crate::budgets::Budgets;
 use crate::commands::{Grammar, Match};
-use crate::decisions::{Log, Stake};
 use crate::error::{Error, Failure};
 use crate::escalate::{self, Upstream};
 use crate::local::Device;
-use crate::policies::Policies;
 
 /// What this hop is called in decisions.
 pub(crate) const HOP: &str = "edge-agent";
@@ -38,12 +34,8 @@ pub(crate) struct Places {
     pub(crate) device_tier: Name,
     /// Whoever is asked when the device does not answer.
     pub(crate) upstream: Option<Upstream>,
-    /// What decides.
-    pub(crate) policies: Arc<Policies>,
-    /// What may be spent.
-    pub(crate) budgets: Arc<Budgets>,
-    /// What is kept of decisions.
-    pub(crate) log: Log,
+    /// What is decided with.
+    pub(crate) desk: Desk,
     /// Places that are tried before the caller is told.
     pub(crate) attempts_max: u32,
 }
@@ -51,18 +43,10 @@ pub(crate) struct Places {
 /// A request that is ready to be decided.
 #[derive(Debug)]
 pub(crate) struct Asked {
-    /// As it came, with its id and its signals.
-    pub(crate) request: v1::GenerateRequest,
-    /// What the decision knows of it; failed places are added.
-    pub(crate) facts: Facts,
+    /// What every hop knows of it.
+    pub(crate) asked: hop::Asked,
     /// The command that it is.
     pub(crate) command: Option<Match>,
-    /// The policy, the same for every attempt.
-    pub(crate) picked: Picked<Rules>,
-    /// Breaks ties.
-    pub(crate) seed: u64,
-    /// When the caller gives up.
-    pub(crate) deadline: Option<Deadline>,
 }
 
 /// One try at one place.
@@ -79,12 +63,9 @@ struct Attempt {
 impl Places {
     /// Decides and tries until an answer begins.
     pub(crate) async fn begin(&self, mut asked: Asked) -> Result<(Begun, Stake), Error> {
-        let trial = asked.picked.trial.take();
-        if asked.picked.instead.is_none() {
-            self.budgets.sweep(&asked.picked.rules);
-        }
+        let trial = self.desk.try_out(&mut asked.asked.picked);
         match self.tries(asked).await {
-            Ok((begun, stake)) => Ok((begun, Stake { trial, ..stake })),
+            Ok((begun, stake)) => Ok((begun, stake.begun(trial))),
             Err(error) => {
                 if let Some(trial) = trial.filter(|_| !error.is_the_callers()) {
                     trial.failed();
@@ -97,21 +78,17 @@ impl Places {
     /// What failed is left out of the next decision, so that the device answers when its upstream cannot, and the other
     /// way round.
     async fn tries(&self, mut asked: Asked) -> Result<(Begun, Stake), Error> {
-        asked.facts.excluded = self.left_out(&asked, &asked.picked.rules)?;
+        let rules = asked.asked.picked.rules.clone();
+        asked.asked.facts.excluded = self.left_out(&asked.asked, asked.command.as_ref(), &rules)?;
         let mut failures: Vec<Failure> = Vec::new();
         loop {
-            asked.facts.deadline_seconds = asked.deadline.map(|deadline| deadline.remaining().as_secs_f64());
-            if asked.deadline.is_some_and(Deadline::is_past) {
+            if asked.asked.is_late() {
                 return Err(Error::DeadlinePassed);
             }
-            let mut attempt = self.decide(&mut asked, &mut failures)?;
+            let attempt = self.decide(&mut asked, &mut failures)?;
             let span = attempt.span();
             let setback = match self.attempt(&asked, &attempt).instrument(span.clone()).await {
-                Ok(begun) => {
-                    let mut stake = std::mem::take(&mut attempt.stake);
-                    stake.pending.begun();
-                    return Ok((begun, stake));
-                }
+                Ok(begun) => return Ok((begun, attempt.stake)),
                 Err(setback) => setback,
             };
             span.record("error.type", field::debug(setback.code()));
@@ -120,7 +97,7 @@ impl Places {
                 Setback::Elsewhere(failure) => failure,
             };
             tracing::info!(parent: &span, reason = failure.message, "an attempt failed");
-            asked.facts.excluded.extend(gone(&attempt, &failure, &asked.picked.rules));
+            asked.asked.facts.excluded.extend(gone(&attempt, &failure, &rules));
             failures.push(failure);
             if attempt.number >= self.attempts_max {
                 return Err(Error::NoPlace { removed: Vec::new(), failures });
@@ -135,7 +112,7 @@ impl Places {
             tier: place.to_string(),
             model,
         };
-        let rules = self.policies.live();
+        let rules = self.desk.live();
         let command = self.grammar.iter().map(|_| place(&command_tier(&rules), None));
         let device = self.device.iter().map(|device| place(device.place(), Some(device.description())));
         let tiers = self.upstream.iter().flat_map(|_| escalate::tiers(&rules));
@@ -143,10 +120,10 @@ impl Places {
     }
 
     /// Every place that the policy knows of, those that cannot answer included: the decision says why not.
-    fn candidates(&self, asked: &Asked, rules: &Rules) -> Vec<Candidate> {
+    fn candidates(&self, asked: &hop::Asked, heard: Option<&Match>, rules: &Rules) -> Vec<Candidate> {
         let command = command_tier(rules);
         let mut all = vec![Candidate {
-            certain: asked.command.as_ref().map(|_| 1.0),
+            certain: heard.map(|_| 1.0),
             // Microseconds, as the word is spoken.
             latency: Some(Latency::default()),
             ..Candidate::new(command.clone(), command, Kind::Command)
@@ -166,11 +143,16 @@ impl Places {
     }
 
     /// The places that are not there for this request, and why.
-    fn left_out(&self, asked: &Asked, rules: &Rules) -> Result<Vec<Excluded>, Error> {
+    fn left_out(
+        &self,
+        asked: &hop::Asked,
+        heard: Option<&Match>,
+        rules: &Rules,
+    ) -> Result<Vec<Excluded>, Error> {
         let mut all = Vec::new();
         let request = &asked.request;
         let begun = request.resume.as_ref().filter(|resume| !resume.token_ids.is_empty());
-        let command = match &asked.command {
+        let command = match heard {
             None => Some("no command matches"),
             Some(_) if !request.model.is_empty() => Some("a model was asked for"),
             Some(_) if begun.is_some() => Some("the answer was begun by a model"),
@@ -206,7 +188,8 @@ impl Places {
 
     /// One attempt, up to the first event that shows something of the answer.
     async fn attempt(&self, asked: &Asked, attempt: &Attempt) -> Result<Begun, Setback> {
-        let mut request = asked.request.clone();
+        let hop::Asked { request, deadline, .. } = &asked.asked;
+        let mut request = request.clone();
         request.decisions.push(attempt.decision.clone());
         let started = v1::Started {
             request_id: request.request_id.clone(),
@@ -218,10 +201,10 @@ impl Places {
         match (attempt.place.kind, &asked.command, &self.device, &self.upstream) {
             (Kind::Command, Some(command), _, _) => actuator::begin(self.actuator.as_ref(), command, started),
             (Kind::Device, _, Some(device), _) => {
-                device.begin(&request, asked.deadline, started, attempt.stake.price).await
+                device.begin(&request, *deadline, started, *attempt.stake.price()).await
             }
             (Kind::Home | Kind::Cloud, _, _, Some(upstream)) => {
-                upstream.begin(request, asked.deadline, started).await
+                upstream.begin(request, *deadline, started).await
             }
             // Such a place was left out, so that no decision can have chosen it.
             _ => Err(Setback::Final(Error::NoPlace { removed: Vec::new(), failures: Vec::new() })),

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+pub use hop::{BudgetOptions, FeedbackOptions, RetryOptions};
 use mesh::config::{Configure, Invalid};
 use mesh::connect::ConnectOptions;
 use mesh::journal::JournalOptions;
@@ -79,22 +80,6 @@ pub struct WorkerOptions {
     pub region: Option<String>,
 }
 
-/// What a router counts of the policy's budgets and escalation caps.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct BudgetOptions {
-    /// Tenants, devices and classes that are counted apart; who comes later shares one of each budget and cap.
-    pub accounts_max: usize,
-}
-
-/// What a router does when a worker fails before its first token.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct RetryOptions {
-    /// Places that are tried for one request.
-    pub attempts_max: u32,
-}
-
 /// What a router tells agents of its tiers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -103,14 +88,6 @@ pub struct OutlookOptions {
     pub interval_ms: u32,
     /// Agents that may watch at once.
     pub watchers_max: usize,
-}
-
-/// What a router remembers of the answers that it gave.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct FeedbackOptions {
-    /// Answers that feedback may still be given on.
-    pub ids_max: usize,
 }
 
 // === impl Options ===
@@ -145,6 +122,8 @@ impl Configure for Options {
         found.extend(self.limits.invalid("limits"));
         found.extend(self.policy.invalid("policy"));
         found.extend(self.decisions.invalid("decisions"));
+        found.extend(self.budgets.invalid("budgets"));
+        found.extend(self.retry.invalid("retry"));
         self.fleet.invalid(&mut found);
         let mut rule = |holds: bool, key: &str, problem: &str, mend: &str| {
             Invalid::unless(&mut found, holds, key, problem, mend);
@@ -153,13 +132,6 @@ impl Configure for Options {
         let mend = "name it for each of [[fleet.workers]]";
         rule(shared, "connect.server_name", "is not for the workers of a router", mend);
         let more = "give 1 or more";
-        rule(self.retry.attempts_max > 0, "retry.attempts_max", "is zero, so no place would be tried", more);
-        rule(
-            self.budgets.accounts_max > 0,
-            "budgets.accounts_max",
-            "is zero, so nothing could be counted",
-            more,
-        );
         rule(self.outlook.interval_ms > 0, "outlook.interval_ms", "is zero, which is a flood", more);
         rule(self.outlook.watchers_max > 0, "outlook.watchers_max", "is zero, so no agent could watch", more);
         if found.is_empty() { Ok(()) } else { Err(found) }
@@ -230,35 +202,11 @@ fn worker_server_name() -> String {
     "worker.causeway".to_owned()
 }
 
-// === impl RetryOptions ===
-
-impl Default for RetryOptions {
-    fn default() -> Self {
-        Self { attempts_max: 3 }
-    }
-}
-
 // === impl OutlookOptions ===
 
 impl Default for OutlookOptions {
     fn default() -> Self {
         Self { interval_ms: 500, watchers_max: 256 }
-    }
-}
-
-// === impl BudgetOptions ===
-
-impl Default for BudgetOptions {
-    fn default() -> Self {
-        Self { accounts_max: 4_096 }
-    }
-}
-
-// === impl FeedbackOptions ===
-
-impl Default for FeedbackOptions {
-    fn default() -> Self {
-        Self { ids_max: 4_096 }
     }
 }
 

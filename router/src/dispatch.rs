@@ -1,15 +1,13 @@
 //! Sends a request to the place that a decision chose, and to the next best until one begins to answer.
 
 mod below;
-mod weigh;
 
 use std::sync::Arc;
 
 use async_stream::stream;
 use futures_util::Stream;
-use mesh::deadline::Deadline;
-use mesh::rollout::{Picked, Trial};
-use policy::{Excluded, Facts, Placement, Price, Rules};
+use hop::{Asked, Desk, Stake, Weighed};
+use policy::{Decision, Excluded, Name, Placement, Rules};
 use proto::v1;
 use proto::v1::generate_event::Event;
 use proto::v1::generation_client::GenerationClient;
@@ -18,12 +16,8 @@ use tonic::{Status, Streaming};
 use tracing::{Instrument, Span, field};
 
 use self::below::{broken, following, judge, merge};
-use crate::budgets::{Budgets, Hold};
-use crate::decisions::{Log, Pending};
-use crate::error::{Error, Failure};
-use crate::feedback::Answered;
-use crate::fleet::{Fleet, Lease};
-use crate::policies::Policies;
+use crate::error::{Error, Failure, Removed};
+use crate::fleet::{Fleet, Lease, seen_by};
 
 /// What one message of a worker's stream may hold, bytes.
 const EVENT_BYTES_MAX: usize = 1 << 20;
@@ -35,31 +29,10 @@ pub(crate) const HOP: &str = "router";
 pub(crate) struct Dispatch {
     /// The workers.
     pub(crate) fleet: Arc<Fleet>,
-    /// What is decided by.
-    pub(crate) policies: Arc<Policies>,
-    /// What may be spent.
-    pub(crate) budgets: Arc<Budgets>,
-    /// What is kept of decisions.
-    pub(crate) log: Log,
-    /// The answers given lately.
-    pub(crate) answered: Arc<Answered>,
+    /// What is decided with.
+    pub(crate) desk: Desk,
     /// Places that are tried before the caller is told.
     pub(crate) attempts_max: u32,
-}
-
-/// A request that is ready to be decided.
-#[derive(Debug)]
-pub(crate) struct Asked {
-    /// As it came, with its id.
-    pub(crate) request: v1::GenerateRequest,
-    /// What the decision knows of it; failed places are added.
-    pub(crate) facts: Facts,
-    /// The policy, the same for every attempt.
-    pub(crate) picked: Picked<Rules>,
-    /// Breaks ties.
-    pub(crate) seed: u64,
-    /// When the caller gives up.
-    pub(crate) deadline: Option<Deadline>,
 }
 
 /// An answer that has begun.
@@ -68,13 +41,8 @@ pub(crate) struct Begun {
     started: v1::Started,
     first: Event,
     rest: Streaming<v1::GenerateEvent>,
-    price: Price,
     lease: Lease,
     span: Span,
-    pending: Pending,
-    hold: Hold,
-    trial: Option<Trial>,
-    prompt_tokens: u32,
 }
 
 /// One try at one place.
@@ -83,21 +51,17 @@ struct Attempt {
     number: u32,
     place: Placement,
     decision: v1::Decision,
-    pending: Pending,
-    hold: Hold,
+    stake: Stake,
 }
 
 // === impl Dispatch ===
 
 impl Dispatch {
     /// Decides and tries until an answer begins.
-    pub(crate) async fn begin(&self, mut asked: Asked) -> Result<Begun, Error> {
-        let trial = asked.picked.trial.take();
-        if asked.picked.instead.is_none() {
-            self.budgets.sweep(&asked.picked.rules);
-        }
+    pub(crate) async fn begin(&self, mut asked: Asked) -> Result<(Begun, Stake), Error> {
+        let trial = self.desk.try_out(&mut asked.picked);
         match self.tries(asked).await {
-            Ok(begun) => Ok(Begun { trial, ..begun }),
+            Ok((begun, stake)) => Ok((begun, stake.begun(trial))),
             Err(error) => {
                 if let Some(trial) = trial.filter(|_| !error.is_the_callers()) {
                     trial.failed();
@@ -108,17 +72,16 @@ impl Dispatch {
     }
 
     /// The worker that failed is left out of the next decision.
-    async fn tries(&self, mut asked: Asked) -> Result<Begun, Error> {
+    async fn tries(&self, mut asked: Asked) -> Result<(Begun, Stake), Error> {
         let mut failures: Vec<Failure> = Vec::new();
         loop {
-            asked.facts.deadline_seconds = asked.deadline.map(|deadline| deadline.remaining().as_secs_f64());
-            if asked.deadline.is_some_and(Deadline::is_past) {
+            if asked.is_late() {
                 return Err(Error::DeadlinePassed);
             }
-            let mut attempt = self.decide(&mut asked, &mut failures)?;
+            let attempt = self.decide(&mut asked, &mut failures)?;
             let span = attempt.span();
-            let status = match self.attempt(&asked, &mut attempt).instrument(span.clone()).await {
-                Ok(begun) => return Ok(begun),
+            let status = match self.attempt(&asked, &attempt).instrument(span.clone()).await {
+                Ok(begun) => return Ok((begun, attempt.stake)),
                 Err(status) => status,
             };
             span.record("error.type", field::debug(status.code()));
@@ -135,40 +98,21 @@ impl Dispatch {
 
     /// Everything that the caller is sent, from `started` to `done`.
     pub(crate) fn stream(
-        &self,
-        begun: Begun,
+        (begun, mut stake): (Begun, Stake),
     ) -> impl Stream<Item = Result<v1::GenerateEvent, Status>> + Send + 'static {
-        let Begun {
-            started,
-            first,
-            mut rest,
-            price,
-            mut lease,
-            span,
-            pending,
-            mut hold,
-            trial,
-            prompt_tokens,
-        } = begun;
-        let answered = self.answered.clone();
+        let Begun { started, first, mut rest, mut lease, span } = begun;
         stream! {
             let (id, place) = (started.request_id.clone(), started.place.clone());
             yield Ok(event(Event::Started(started)));
             let mut next = first;
-            let mut so_far = v1::Usage { prompt_tokens, ..v1::Usage::default() };
             loop {
                 match next {
                     Event::Done(mut done) => {
-                        complete(&mut done, &price, place);
-                        let output_tokens = done.usage.unwrap_or_default().output_tokens;
-                        lease.done(output_tokens);
-                        answered.remember(&id);
-                        pending.done(&id, done.price_usd, output_tokens);
-                        hold.cost(done.price_usd);
-                        drop(hold);
-                        if let Some(trial) = trial {
-                            trial.answered(done.price_usd);
-                        }
+                        // What only this hop knows.
+                        let usage = done.usage.unwrap_or_default();
+                        (done.place, done.price_usd) = (place, hop::usd(stake.price(), &usage));
+                        lease.done(usage.output_tokens);
+                        stake.done(&id, &done);
                         yield Ok(event(Event::Done(done)));
                         return;
                     }
@@ -176,8 +120,7 @@ impl Dispatch {
                     Event::Started(_) => {}
                     shown => {
                         lease.came(tokens(&shown));
-                        so_far.output_tokens = so_far.output_tokens.saturating_add(tokens(&shown));
-                        hold.cost(usd(&price, &so_far));
+                        stake.shows(tokens(&shown));
                         let before = Instant::now();
                         yield Ok(event(shown));
                         lease.held_up(before.elapsed());
@@ -186,7 +129,8 @@ impl Dispatch {
                 next = match following(&mut rest).await {
                     Ok(event) => event,
                     Err(status) => {
-                        yield Err(broke_off(&span, trial, (broken(lease.place(), &status), status)));
+                        stake.failed();
+                        yield Err(broke_off(&span, (broken(lease.place(), &status), status)));
                         return;
                     }
                 };
@@ -195,7 +139,7 @@ impl Dispatch {
     }
 
     /// One attempt, up to the first event that shows something of the answer.
-    async fn attempt(&self, asked: &Asked, attempt: &mut Attempt) -> Result<Begun, Status> {
+    async fn attempt(&self, asked: &Asked, attempt: &Attempt) -> Result<Begun, Status> {
         let place = &attempt.place;
         let lease = self
             .fleet
@@ -223,12 +167,22 @@ impl Dispatch {
                 shown => break shown,
             }
         };
-        let price = asked.picked.rules.tier(&place.tier).map(|tier| tier.price).unwrap_or_default();
-        let mut pending = std::mem::take(&mut attempt.pending);
-        pending.begun();
-        let hold = std::mem::take(&mut attempt.hold);
-        let (span, trial, prompt_tokens) = (Span::current(), None, asked.facts.prompt_tokens);
-        Ok(Begun { started, first, rest, price, lease, span, pending, hold, trial, prompt_tokens })
+        Ok(Begun { started, first, rest, lease, span: Span::current() })
+    }
+
+    /// Weighs the fleet as it is now.
+    fn decide(&self, asked: &mut Asked, failures: &mut Vec<Failure>) -> Result<Attempt, Error> {
+        let candidates = self.fleet.candidates(&asked.picked.rules);
+        let again = |asked: &Asked, rules: &Rules| {
+            policy::decide(rules, &asked.facts, &seen_by(rules, &candidates), asked.seed)
+        };
+        let weighed = self.desk.weigh(asked, &candidates, failures.is_empty(), again);
+        let Weighed { decision, wire, stake } = weighed;
+        let number = u32::try_from(failures.len()).unwrap_or(u32::MAX).saturating_add(1);
+        match decision.place {
+            Some(place) => Ok(Attempt { number, place, decision: wire, stake }),
+            None => Err(Error::NoPlace { removed: removed(&decision), failures: std::mem::take(failures) }),
+        }
     }
 }
 
@@ -246,18 +200,13 @@ impl Attempt {
     }
 }
 
-/// Puts into `done` what only this hop knows.
-fn complete(done: &mut v1::Done, price: &Price, place: String) {
-    done.place = place;
-    done.price_usd = usd(price, &done.usage.unwrap_or_default());
-}
-
-fn usd(price: &Price, usage: &v1::Usage) -> f64 {
-    let cached = usage.cached_prompt_tokens.min(usage.prompt_tokens);
-    let millionths = f64::from(usage.prompt_tokens - cached) * price.input_usd_per_million_tokens
-        + f64::from(cached) * price.cached_input_usd_per_million_tokens
-        + f64::from(usage.output_tokens) * price.output_usd_per_million_tokens;
-    millionths / 1e6
+fn removed(decision: &Decision) -> Vec<Removed> {
+    let removed = |(place, reason): (&Name, &policy::Reason)| Removed {
+        place: place.clone(),
+        code: reason.code(),
+        text: reason.to_string(),
+    };
+    decision.removals().map(removed).collect()
 }
 
 /// Tokens that an event shows; an action is the work of at least one.
@@ -272,15 +221,12 @@ fn event(event: Event) -> v1::GenerateEvent {
     v1::GenerateEvent { event: Some(event) }
 }
 
-#[cfg(test)]
-mod tests;
-
-/// Says in the attempt's span, in the log and to the canary that an answer ended early; what the caller is told of it.
-fn broke_off(span: &Span, trial: Option<Trial>, (error, status): (Error, Status)) -> Status {
-    if let Some(trial) = trial {
-        trial.failed();
-    }
+/// Says in the attempt's span and in the log that an answer ended early; what the caller is told of it.
+fn broke_off(span: &Span, (error, status): (Error, Status)) -> Status {
     span.record("error.type", field::debug(status.code()));
     tracing::warn!(parent: span, %error, "an answer broke off");
     error.status()
 }
+
+#[cfg(test)]
+mod tests;

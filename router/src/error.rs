@@ -1,9 +1,9 @@
 //! Everything that can go wrong in the router, and what its callers are told of it.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::time::Duration;
 
+use hop::listed;
 use mesh::admit::RETRY_PUSHBACK;
 use policy::Name;
 use tonic::{Code, Status};
@@ -17,35 +17,9 @@ const OUTLOOK_PUSHBACK: Duration = Duration::from_secs(10);
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The policy file could not be read.
-    #[error("the policy `{}` cannot be read: {source}; set `{key}` to a policy file", file.display())]
-    PolicyUnreadable {
-        /// The file.
-        file: PathBuf,
-        /// The key that names it.
-        key: &'static str,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The policy file is wrong.
+    /// It cannot decide.
     #[error(transparent)]
-    Policy(policy::Error),
-    /// A worker stands in a tier that the policy does not price, or that is not for workers.
-    #[error(
-        "worker `{worker}` is in tier `{tier}`, which is no tier for workers in the policy; it has {}",
-        listed(known)
-    )]
-    TierUnknown {
-        /// The worker's name.
-        worker: String,
-        /// Its tier.
-        tier: String,
-        /// The tiers that workers may stand in.
-        known: Vec<String>,
-    },
-    /// The log of decisions could not be begun.
-    #[error(transparent)]
-    Journal(#[from] mesh::journal::Error),
+    Hop(#[from] hop::Error),
     /// The address could not be taken.
     #[error("cannot listen on {0}; set `listen.address` to a free address of this machine")]
     Bind(std::io::Error),
@@ -139,10 +113,7 @@ impl Error {
             }
             Self::OutlookFull { .. } => true,
             Self::Broken { code, .. } => *code == Code::Unavailable,
-            Self::PolicyUnreadable { .. }
-            | Self::Policy(_)
-            | Self::TierUnknown { .. }
-            | Self::Journal(_)
+            Self::Hop(_)
             | Self::Bind(_)
             | Self::Serve(_)
             | Self::Invalid(_)
@@ -160,12 +131,7 @@ impl Error {
     /// What the caller is told.
     pub(crate) fn status(&self) -> Status {
         let code = match self {
-            Self::PolicyUnreadable { .. }
-            | Self::Policy(_)
-            | Self::TierUnknown { .. }
-            | Self::Journal(_)
-            | Self::Bind(_)
-            | Self::Serve(_) => {
+            Self::Hop(_) | Self::Bind(_) | Self::Serve(_) => {
                 return Status::internal("the router failed; its log says how");
             }
             Self::Invalid(_) => Code::InvalidArgument,
@@ -236,17 +202,6 @@ impl fmt::Display for Reasons<'_> {
         match reasons.len().saturating_sub(LISTED_MAX) {
             0 => Ok(()),
             more => write!(f, "; and {more} more"),
-        }
-    }
-}
-
-fn listed(names: &[String]) -> String {
-    match names {
-        [] => "none".to_owned(),
-        names => {
-            let shown: Vec<_> = names.iter().take(LISTED_MAX).map(|name| format!("`{name}`")).collect();
-            let more = if names.len() > LISTED_MAX { ", …" } else { "" };
-            shown.join(", ") + more
         }
     }
 }

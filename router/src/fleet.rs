@@ -155,14 +155,15 @@ fn pool(entries: &[Arc<Entry>], now: Instant) -> Option<Rates> {
 }
 
 /// A worker in a tier that a policy does not price, or that is not for workers, is refused.
-pub(crate) fn check(workers: &[WorkerOptions], rules: &Rules) -> Result<(), Error> {
+pub(crate) fn check(workers: &[WorkerOptions], rules: &Rules) -> Result<(), hop::Error> {
     let Some(worker) = workers.iter().find(|worker| kind(rules, &worker.tier).is_none()) else {
         return Ok(());
     };
     let known = rules.tiers().iter().filter(|tier| kind(rules, &tier.name).is_some());
-    Err(Error::TierUnknown {
-        worker: worker.name.clone(),
+    Err(hop::Error::TierUnknown {
+        what: format!("worker `{}` is in tier", worker.name),
         tier: worker.tier.clone(),
+        wanted: "tier for workers",
         known: known.map(|tier| tier.name.to_string()).collect(),
     })
 }

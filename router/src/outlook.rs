@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_stream::stream;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
+use hop::Desk;
 use policy::{Candidate, Latency, Rules, Tier};
 use proto::v1;
 use proto::v1::prospect_server::Prospect;
@@ -17,7 +18,6 @@ use tonic::{Request, Response, Status};
 use crate::config::OutlookOptions;
 use crate::error::Error;
 use crate::fleet::Fleet;
-use crate::policies::Policies;
 
 /// The longest interval that is granted.
 const INTERVAL_MAX: Duration = Duration::from_secs(10);
@@ -30,7 +30,7 @@ const UNKNOWN: f32 = f32::NAN;
 #[derive(Clone, Debug)]
 pub(crate) struct Outlooks {
     fleet: Arc<Fleet>,
-    policies: Arc<Policies>,
+    desk: Desk,
     interval_min: Duration,
     watchers: Arc<Semaphore>,
     watchers_max: usize,
@@ -45,13 +45,13 @@ impl Outlooks {
     pub(crate) fn new(
         options: &OutlookOptions,
         fleet: Arc<Fleet>,
-        policies: Arc<Policies>,
+        desk: Desk,
         ended: watch::Receiver<bool>,
     ) -> Self {
         let watchers_max = options.watchers_max.min(Semaphore::MAX_PERMITS);
         let interval_min = Duration::from_millis(options.interval_ms.into());
         let watchers = Arc::new(Semaphore::new(watchers_max));
-        Self { fleet, policies, interval_min, watchers, watchers_max, ended }
+        Self { fleet, desk, interval_min, watchers, watchers_max, ended }
     }
 
     fn granted(&self, wanted_ms: u32) -> Duration {
@@ -59,7 +59,7 @@ impl Outlooks {
     }
 
     fn now(&self, granted: Duration) -> v1::Outlook {
-        let rules = self.policies.live();
+        let rules = self.desk.live();
         v1::Outlook {
             interval_ms: u32::try_from(granted.as_millis()).unwrap_or(u32::MAX),
             tiers: tiers(&rules, &self.fleet.candidates(&rules)),

@@ -1,128 +1,51 @@
 //! The router's hop: a request is checked, its facts are gathered, a worker is chosen, its answer is carried back.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
+use hop::{Asked, Requests};
 use mesh::deadline::Deadline;
 use mesh::process::Limits;
 use mesh::tls::Peer;
-use policy::Name;
 use policy::wire::request;
 use proto::v1;
-use proto::v1::feedback::Verdict;
 use proto::v1::generation_server::Generation;
 use tonic::{Request, Response, Status};
 
-use crate::budgets::Budgets;
-use crate::decisions::Log;
-use crate::dispatch::{Asked, Dispatch, HOP};
+use crate::dispatch::Dispatch;
 use crate::error::Error;
-use crate::feedback::Answered;
-use crate::fleet::{Fleet, Place};
-use crate::policies::Policies;
-
-/// Bytes of the hash that an id made here shows.
-const ID_BYTES: usize = 16;
+use crate::fleet::Place;
 
 /// Serves `Generation`.
 #[derive(Clone, Debug)]
 pub(crate) struct Service {
-    parts: Arc<Parts>,
+    limits: Limits,
     dispatch: Dispatch,
-    models: Arc<signals::Models>,
-    unnamed: Arc<AtomicU64>,
-}
-
-/// What the service is made of.
-#[derive(Debug)]
-pub(crate) struct Parts {
-    pub(crate) limits: Limits,
-    pub(crate) attempts_max: u32,
-    pub(crate) fleet: Arc<Fleet>,
-    pub(crate) policies: Arc<Policies>,
-    pub(crate) budgets: Arc<Budgets>,
-    pub(crate) log: Log,
-    pub(crate) answered: Arc<Answered>,
-    /// Only this machine can call, so that every caller is believed.
-    pub(crate) callers_local: bool,
-    /// Begins every sequence of random numbers.
-    pub(crate) seed: u64,
+    requests: Arc<Requests>,
 }
 
 // === impl Service ===
 
 impl Service {
-    /// A service with the models that ship.
-    pub(crate) fn new(parts: Parts) -> Self {
-        let dispatch = Dispatch {
-            fleet: parts.fleet.clone(),
-            policies: parts.policies.clone(),
-            budgets: parts.budgets.clone(),
-            log: parts.log.clone(),
-            answered: parts.answered.clone(),
-            attempts_max: parts.attempts_max,
-        };
-        let models = Arc::new(signals::Models::shipped());
-        Self { parts: Arc::new(parts), dispatch, models, unnamed: Arc::default() }
+    /// A service that takes in what `requests` lets through, and dispatches it.
+    pub(crate) fn new(limits: Limits, dispatch: Dispatch, requests: Requests) -> Self {
+        Self { limits, dispatch, requests: Arc::new(requests) }
     }
 
     /// From a request to one that is ready to be decided.
     fn ask(&self, request: Request<v1::GenerateRequest>) -> Result<Asked, Error> {
         let deadline = Deadline::of(&request);
         let peer = request.extensions().get::<Peer>().cloned().unwrap_or_default();
-        let mut request = request.into_inner();
-        request::check(&request, &self.bounds())?;
-        if request.request_id.is_empty() {
-            request.request_id = self.new_id();
+        let reading = self.requests.read(&peer, request.into_inner())?;
+        let Dispatch { fleet, desk, .. } = &self.dispatch;
+        let mut facts = request::facts(&reading.request, &reading.signals, reading.tenant.clone());
+        facts.versions.push(fleet.version());
+        if !reading.request.model.is_empty() {
+            facts.excluded = fleet.without_model(&reading.request.model)?;
         }
-        // Anyone may say anything of a text; only a known peer is spared having it read again.
-        let believed = peer.spiffe.is_some() || self.parts.callers_local;
-        let signals = match request.signals.take().filter(|_| believed) {
-            Some(signals) => signals,
-            None => signals::wire::read(&request, &self.models),
-        };
-        let mut facts = request::facts(&request, &signals, peer.path().map(Name::from).unwrap_or_default());
-        facts.versions.push(self.parts.fleet.version());
-        if !request.model.is_empty() {
-            facts.excluded = self.parts.fleet.without_model(&request.model)?;
-        }
-        let seed = self.seed_of(&request.request_id);
-        request.signals = Some(signals);
-        let picked = self.parts.policies.pick(lot_of(&request, &facts.tenant));
-        Ok(Asked { request, facts, picked, seed, deadline })
+        Ok(Asked::new(desk, reading, facts, deadline))
     }
-
-    fn bounds(&self) -> request::Limits {
-        let Limits { prompt_bytes_max, output_tokens_max, .. } = self.parts.limits;
-        request::Limits { prompt_bytes_max, output_tokens_max }
-    }
-
-    fn new_id(&self) -> String {
-        let number = self.unnamed.fetch_add(1, Ordering::Relaxed);
-        let hash = self.hash(&number.to_le_bytes());
-        hash.to_hex()[..ID_BYTES * 2].to_owned()
-    }
-
-    /// The same request is decided alike, whenever it comes.
-    fn seed_of(&self, request_id: &str) -> u64 {
-        let hash = self.hash(request_id.as_bytes());
-        hash.as_bytes().iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte))
-    }
-
-    fn hash(&self, of: &[u8]) -> blake3::Hash {
-        blake3::Hasher::new().update(&self.parts.seed.to_le_bytes()).update(of).finalize()
-    }
-}
-
-/// What says whether a policy that is tried decides this request: the same for a whole conversation, and for all that a
-/// tenant asks outside of any.
-fn lot_of(request: &v1::GenerateRequest, tenant: &str) -> u64 {
-    let names = [request.conversation_id.as_str(), tenant, request.request_id.as_str()];
-    let name = names.into_iter().find(|name| !name.is_empty()).unwrap_or_default();
-    let hash = blake3::hash(name.as_bytes());
-    hash.as_bytes().iter().take(8).fold(0, |lot, byte| lot << 8 | u64::from(*byte))
 }
 
 #[tonic::async_trait]
@@ -138,20 +61,14 @@ impl Generation for Service {
             tracing::info!(%error, retryable = error.is_retryable(), "a request was not answered");
             error.status()
         })?;
-        Ok(Response::new(self.dispatch.stream(begun).boxed()))
+        Ok(Response::new(Dispatch::stream(begun).boxed()))
     }
 
     async fn give_feedback(
         &self,
         request: Request<v1::Feedback>,
     ) -> Result<Response<v1::FeedbackReceipt>, Status> {
-        let feedback = request.into_inner();
-        let known = self.parts.answered.knows(&feedback.request_id);
-        // That a person asks again is no verdict: it may be the question that was wrong.
-        if let (true, Some(log), Some(Verdict::Right(right))) = (known, &self.parts.log, feedback.verdict) {
-            log.tell(&feedback.request_id, right);
-        }
-        Ok(Response::new(v1::FeedbackReceipt { known }))
+        Ok(Response::new(self.dispatch.desk.hear(&request.into_inner())))
     }
 
     async fn describe(
@@ -163,13 +80,13 @@ impl Generation for Service {
             tier: tier.to_string(),
             model,
         };
-        let limits = &self.parts.limits;
+        let Dispatch { fleet, desk, .. } = &self.dispatch;
         Ok(Response::new(v1::DescribeResponse {
-            hop: HOP.to_owned(),
-            places: self.parts.fleet.places().into_iter().map(place).collect(),
-            request_bytes_max: u32::try_from(limits.request_bytes_max).unwrap_or(u32::MAX),
+            hop: desk.hop().to_owned(),
+            places: fleet.places().into_iter().map(place).collect(),
+            request_bytes_max: u32::try_from(self.limits.request_bytes_max).unwrap_or(u32::MAX),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            policy: Some(crate::policies::state(&self.parts.policies, &self.parts.log)),
+            policy: Some(desk.state()),
         }))
     }
 }

@@ -17,7 +17,7 @@ use super::{Process, root};
 /// What differs between houses.
 #[derive(Debug, Clone, Default)]
 pub struct HouseOptions {
-    /// Where all three send their traces.
+    /// Where all three send their traces and, five times a second, their metrics.
     pub otlp_endpoint: Option<String>,
     /// The worker holds each step to at least this, milliseconds.
     pub step_interval_min_ms: u32,
@@ -77,6 +77,10 @@ impl House {
         let deploy = root().join("deploy");
         let path = |tail: &str| deploy.join(tail).display().to_string();
 
+        let policy = policy(folder.path());
+        fs::copy(deploy.join("policies/demo.toml"), &policy).expect("copied");
+        let policy = policy.display().to_string();
+
         let model = path("models/cloud/causeway-cloud-q4_0.gguf");
         let step = options.step_interval_min_ms;
         let engine = format!("[engine]\nmodel = \"{model}\"\nstep_interval_min_ms = {step}\n");
@@ -84,7 +88,7 @@ impl House {
 
         let fleet = format!(
             "[policy]\nfile = \"{}\"\n[[fleet.workers]]\nname = \"test\"\ntier = \"cloud-fast\"\naddress = \"{worker_address}\"\n",
-            path("policies/demo.toml")
+            policy
         );
         let (router, router_address) = writer.start("causeway-router", "router", "127.0.0.1:0", &fleet);
 
@@ -93,7 +97,7 @@ impl House {
             "[home]\nfile = \"{}\"\n[model]\npath = \"{}\"\n[policy]\nfile = \"{}\"\n[upstream]\naddress = \"{router_address}\"\n",
             path("homes/demo.toml"),
             path("models/device/causeway-device-q4_0.gguf"),
-            path("policies/demo.toml")
+            policy
         );
         let listen = format!("unix:{}", socket.display());
         let (agent, agent_address) = writer.start("causeway-edge-agent", "agent/test", &listen, &home);
@@ -130,6 +134,12 @@ impl House {
         }
     }
 
+    /// The policy that router and agent decide by; a change of it is taken within seconds.
+    #[must_use]
+    pub fn policy(&self) -> PathBuf {
+        policy(self.folder.path())
+    }
+
     /// The log of decisions of a binary.
     #[must_use]
     pub fn decisions(&self, binary: &str) -> PathBuf {
@@ -141,6 +151,10 @@ impl House {
     pub fn hops(&self) -> [(&'static str, &Channel); 3] {
         [("worker", &self.worker), ("router", &self.router), ("edge-agent", &self.agent)]
     }
+}
+
+fn policy(folder: &Path) -> PathBuf {
+    folder.join("policy.toml")
 }
 
 fn log(folder: &Path, binary: &str) -> PathBuf {
@@ -171,7 +185,8 @@ impl Writer<'_> {
             "[listen]\naddress = \"{listen}\"\n[tls]\ncertificate = \"{certificate}\"\nkey = \"{key}\"\nauthority = \"{authority}\"\n{tables}"
         );
         if let Some(endpoint) = &self.options.otlp_endpoint {
-            text.push_str(&format!("[telemetry]\notlp_endpoint = \"{endpoint}\"\n"));
+            let table = format!("[telemetry]\notlp_endpoint = \"{endpoint}\"\nmetrics_interval_ms = 200\n");
+            text.push_str(&table);
         }
         if self.options.decisions && binary != "causeway-worker" {
             let log = log(self.folder, binary).display().to_string();

@@ -1,15 +1,22 @@
-//! A real OTLP trace receiver on loopback that keeps what it is sent.
+//! A real OTLP receiver of traces and metrics on loopback that keeps what it is sent.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use mesh::serve::{ServeOptions, Server};
 use mesh::transport::{Address, Os, Transport as _};
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
+    MetricsService, MetricsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
 };
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
+use opentelemetry_proto::tonic::metrics::v1::Metric;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use tokio::sync::Notify;
 use tonic::service::Routes;
@@ -18,7 +25,10 @@ use tonic::{Request, Response, Status};
 /// Spans kept; a test that sends more has gone wrong.
 const SPANS_MAX: usize = 10_000;
 
-/// Receives spans.
+/// Metrics kept, of all exports together.
+const METRICS_MAX: usize = 100_000;
+
+/// Receives spans and metrics.
 #[derive(Debug, Clone)]
 pub struct Collector {
     /// `http://host:port` of the receiver.
@@ -29,10 +39,11 @@ pub struct Collector {
 #[derive(Debug, Default)]
 struct Kept {
     spans: Mutex<Vec<Span>>,
+    metrics: Mutex<Vec<Metric>>,
     more: Notify,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Receiver(Arc<Kept>);
 
 // === impl Collector ===
@@ -45,9 +56,26 @@ impl Collector {
         let server = Server::new(ServeOptions::default(), listener, None);
         let endpoint = format!("http://{}", server.local_address());
         let kept = Arc::new(Kept::default());
-        let routes = Routes::new(TraceServiceServer::new(Receiver(kept.clone()))).prepare();
+        let receiver = Receiver(kept.clone());
+        let routes = Routes::new(TraceServiceServer::new(receiver.clone()))
+            .add_service(MetricsServiceServer::new(receiver))
+            .prepare();
         tokio::spawn(server.serve(routes, std::future::pending()));
         Self { endpoint, kept }
+    }
+
+    /// Waits until the metrics of all exports so far satisfy `enough`, and returns them, the oldest first.
+    pub async fn wait_for_metrics(&self, enough: impl Fn(&[Metric]) -> bool) -> Vec<Metric> {
+        loop {
+            let more = self.kept.more.notified();
+            {
+                let metrics = self.kept.metrics.lock().unwrap_or_else(PoisonError::into_inner);
+                if enough(&metrics) {
+                    return metrics.clone();
+                }
+            }
+            more.await;
+        }
     }
 
     /// Waits until the spans satisfy `enough`, and returns them.
@@ -78,5 +106,22 @@ impl TraceService for Receiver {
         drop(spans);
         self.0.more.notify_waiters();
         Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+#[tonic::async_trait]
+impl MetricsService for Receiver {
+    async fn export(
+        &self,
+        request: Request<ExportMetricsServiceRequest>,
+    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        let scopes =
+            request.into_inner().resource_metrics.into_iter().flat_map(|resource| resource.scope_metrics);
+        let mut metrics = self.0.metrics.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = METRICS_MAX.saturating_sub(metrics.len());
+        metrics.extend(scopes.flat_map(|scope| scope.metrics).take(room));
+        drop(metrics);
+        self.0.more.notify_waiters();
+        Ok(Response::new(ExportMetricsServiceResponse::default()))
     }
 }

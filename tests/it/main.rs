@@ -10,6 +10,7 @@ mod tidy;
 mod walk;
 mod decisions;
 mod trace;
+mod metrics;
 mod patience;
 mod refusal;
 mod presence;

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const FOLDERS: [(&str, &str); 11] = [
+const FOLDERS: [(&str, &str); 12] = [
     ("proto", "proto"),
     ("mesh", "crates/mesh"),
+    ("hop", "crates/hop"),
     ("skills", "crates/skills"),
     ("policy", "crates/policy"),
     ("signals", "crates/signals"),

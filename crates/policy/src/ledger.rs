@@ -55,8 +55,11 @@ use crate::facts::{Facts, Share, Spent};
 use crate::name::Name;
 use crate::rules::{Budget, Cap, Class, Rules};
 
+mod kept;
 #[cfg(test)]
 mod tests;
+
+pub use kept::{Kept, KeptTally};
 
 /// Parts of a window of an escalation cap; as each passes, what it counted is forgotten.
 const PARTS: u64 = 12;
@@ -189,6 +192,19 @@ impl Ledger {
             kept.reserved_usd_micros = kept.reserved_usd_micros.saturating_sub(reserved.usd_micros);
             kept.settled_usd_micros = kept.settled_usd_micros.saturating_add(usd_micros);
         }
+    }
+
+    /// What is spent or reserved of each budget in its present window, by all who have one together, US dollars.
+    pub fn totals(&self, rules: &Rules, now_ms: u64) -> Vec<(Name, f64)> {
+        let total = |budget: &Budget| {
+            let of = self.accounts.range((budget.name.clone(), Name::default())..);
+            let accounts = of.take_while(|((name, _), _)| *name == budget.name);
+            let window = window(budget, now_ms);
+            let micros =
+                accounts.fold(0, |sum: u64, (_, account)| sum.saturating_add(account.at(window).total()));
+            (budget.name.clone(), micros as f64 / 1e6)
+        };
+        rules.budgets().iter().map(total).collect()
     }
 
     /// Forgets accounts whose windows have passed.

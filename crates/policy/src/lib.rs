@@ -68,7 +68,7 @@ pub use error::{Code, Error, Flaw};
 pub use facts::{Excluded, Facts, LocalAnswer, Priority, Privacy, Session, Share, Spent, Topic, Version};
 pub use flips::{Flip, Input};
 pub use format::format;
-pub use log::{DecisionLine, LINE_BYTES_MAX, LOG_SCHEMA, Outcome};
+pub use log::{DecisionLine, LINE_BYTES_MAX, LOG_SCHEMA, LoggedPlace, Outcome};
 pub use name::Name;
 pub use probe::{Tried, Unmet};
 pub use reason::{Note, Notes, Reason};

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::decision::{Decision, Record};
+use crate::decision::{Decision, Record, Weighed};
 use crate::error::Error;
 use crate::name::Name;
+use crate::number;
 use crate::rules::LIST_LEN_MAX;
 
 #[cfg(test)]
@@ -34,6 +35,9 @@ pub struct DecisionLine {
     pub class: Name,
     /// The place that was taken; `None`: every one was removed.
     pub place: Option<Name>,
+    /// What each place was expected to cost, in the order of the record; empty where the line's writer did not say.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub weighed: Vec<LoggedPlace>,
     /// The probability with which this place was taken, where chance had a part; `None`: it had none.
     pub propensity: Option<f64>,
     /// What came of it; `None`: not known yet, or never.
@@ -41,6 +45,37 @@ pub struct DecisionLine {
     /// What was asked, where its writer was told to keep it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+}
+
+/// One place as it was weighed, for those who read a log without deciding again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoggedPlace {
+    /// The place.
+    pub place: Name,
+    /// Its tier.
+    pub tier: Name,
+    /// Tokens in and out, US dollars.
+    #[serde(with = "number::f64")]
+    pub price_usd: f64,
+    /// Expected seconds times what a second is worth, US dollars.
+    #[serde(with = "number::f64")]
+    pub waiting_usd: f64,
+    /// Probability of being wrong times what a wrong answer costs, US dollars.
+    #[serde(with = "number::f64")]
+    pub wrong_usd: f64,
+    /// The sum of the three, US dollars.
+    #[serde(with = "number::f64")]
+    pub total_usd: f64,
+    /// Seconds to the last token.
+    #[serde(with = "number::f64")]
+    pub expected_seconds: f64,
+    /// In [0, 1].
+    #[serde(with = "number::f64")]
+    pub probability_right: f64,
+    /// Why it could not be chosen, such as `privacy`; `None`: it could.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removal: Option<Name>,
 }
 
 /// What came of a decision.
@@ -72,6 +107,7 @@ impl DecisionLine {
             record: decision.record(),
             class: decision.class.clone(),
             place: decision.place.as_ref().map(|place| place.place.clone()),
+            weighed: decision.trail.candidates.iter().map(LoggedPlace::of).collect(),
             propensity: None,
             outcome: None,
             text: None,
@@ -97,6 +133,10 @@ impl DecisionLine {
         if line.schema != LOG_SCHEMA {
             return Err(wrong(format!("this is a `{}`; a `{LOG_SCHEMA}` is read", line.schema)));
         }
+        if line.weighed.len() > LIST_LEN_MAX {
+            let many = line.weighed.len();
+            return Err(wrong(format!("{many} weighed places; at most {LIST_LEN_MAX} are read")));
+        }
         if candidates.len() > LIST_LEN_MAX {
             return Err(wrong(format!("{} candidates; at most {LIST_LEN_MAX} are read", candidates.len())));
         }
@@ -116,5 +156,23 @@ impl DecisionLine {
     pub fn to_json(&self) -> String {
         // Every number of a record that JSON has not is written as its name, so that writing does not fail.
         serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+// === impl LoggedPlace ===
+
+impl LoggedPlace {
+    fn of(weighed: &Weighed) -> Self {
+        Self {
+            place: weighed.candidate.place.clone(),
+            tier: weighed.candidate.tier.clone(),
+            price_usd: weighed.columns.price_usd,
+            waiting_usd: weighed.columns.waiting_usd,
+            wrong_usd: weighed.columns.wrong_usd,
+            total_usd: weighed.columns.total_usd,
+            expected_seconds: weighed.inputs.expected_seconds,
+            probability_right: weighed.inputs.probability_right,
+            removal: weighed.removal.as_ref().map(|reason| reason.code().into()),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! What makes a configuration unusable.
 
 use mesh::config::Configure as _;
+use mesh::journal::JournalFormat;
 
 use super::Options;
 
@@ -19,6 +20,8 @@ fn what_cannot_work_is_refused_by_its_key() {
     check(|options| options.policy.file = "".into(), "policy.file");
     check(|options| options.listen.address = "0.0.0.0:50050".parse().unwrap(), "listen.address");
     check(|options| options.retry.attempts_max = 0, "retry.attempts_max");
+    check(|options| options.budgets.accounts_max = 0, "budgets.accounts_max");
+    check(|options| options.decisions.format = JournalFormat::Both, "decisions.format");
     check(|options| options.model.tier.clear(), "model.tier");
     check(|options| options.model.path = Some("".into()), "model.path");
     check(|options| options.home.file = Some("".into()), "home.file");

@@ -1,12 +1,10 @@
-//! The agent's decision on one attempt: under the policy in force, beside those that are tried, and what is kept of it.
+//! The agent's decision on one attempt, over the places that it sees as they are now.
 
+use hop::Weighed;
 use policy::{Decision, Facts, Name, Reason, Rules};
-use proto::v1;
-use tokio::time::Instant;
-use tracing::{Span, field};
 
-use super::{Asked, Attempt, HOP, Places};
-use crate::decisions::{Pending, Stake};
+use super::{Asked, Attempt, Places};
+use crate::commands::Match;
 use crate::error::{Error, Failure, Removed, UNHEALTHY};
 use crate::escalate::Upstream;
 
@@ -15,50 +13,25 @@ use crate::escalate::Upstream;
 impl Places {
     /// Weighs every place as it is now.
     pub(super) fn decide(&self, asked: &mut Asked, failures: &mut Vec<Failure>) -> Result<Attempt, Error> {
-        let span = decide_span();
-        let _entered = span.enter();
-        let before = Instant::now();
-        let rules = asked.picked.rules.clone();
-        let candidates = self.candidates(asked, &rules);
-        let excluded = asked.facts.excluded.len();
-        let (decision, hold) = self.budgets.decide(&rules, &mut asked.facts, &candidates, asked.seed);
-        let decide_us = u32::try_from(before.elapsed().as_micros()).unwrap_or(u32::MAX);
-        record(&span, &decision);
-        if let Some(shadow) = asked.picked.shadow.as_ref().filter(|_| failures.is_empty()) {
-            let other = self.again(asked, shadow, failures);
-            self.policies.compare(&decision.class, tier(&decision), tier(&other));
-        }
-        let propensity =
-            asked.picked.instead.as_ref().filter(|_| self.log.is_some()).map(|(rules, chance)| {
-                let other = self.again(asked, rules, failures).place.map(|place| place.place);
-                let same = other == decision.place.as_ref().map(|place| place.place.clone());
-                if same { 1.0 } else { 1.0 - chance }
-            });
-        let pending = Pending::new(&self.log, &decision, &asked.request, propensity);
-        // What was too dear for a budget's rest may be paid by the next attempt.
-        asked.facts.excluded.truncate(excluded);
+        let Asked { asked, command } = asked;
+        let (command, first) = (command.as_ref(), failures.is_empty());
+        let candidates = self.candidates(asked, command, &asked.picked.rules);
+        let again = |asked: &hop::Asked, rules: &Rules| self.again(asked, command, (rules, first));
+        let Weighed { decision, wire, stake } = self.desk.weigh(asked, &candidates, first, again);
         let number = u32::try_from(failures.len()).unwrap_or(u32::MAX).saturating_add(1);
-        match &decision.place {
-            Some(place) => {
-                let price = rules.tier(&place.tier).map(|tier| tier.price).unwrap_or_default();
-                let so_far = v1::Usage { prompt_tokens: asked.facts.prompt_tokens, ..v1::Usage::default() };
-                let stake = Stake { pending, hold, trial: None, price, so_far };
-                let (place, decision) = (place.clone(), decision.to_wire(HOP, decide_us));
-                Ok(Attempt { number, place, decision, stake })
-            }
+        match decision.place {
+            Some(place) => Ok(Attempt { number, place, decision: wire, stake }),
             None => {
                 Err(Error::NoPlace { removed: self.removed(&decision), failures: std::mem::take(failures) })
             }
         }
     }
 
-    /// The same request under another policy, which may know other tiers.
-    fn again(&self, asked: &Asked, rules: &Rules, failures: &[Failure]) -> Decision {
-        let candidates = self.candidates(asked, rules);
+    /// The same request under another policy, which may know other tiers. `first`: nothing was tried before.
+    fn again(&self, asked: &hop::Asked, command: Option<&Match>, (rules, first): (&Rules, bool)) -> Decision {
+        let candidates = self.candidates(asked, command, rules);
         let mut facts: Facts = asked.facts.clone();
-        if failures.is_empty()
-            && let Ok(excluded) = self.left_out(asked, rules)
-        {
+        if first && let Ok(excluded) = self.left_out(asked, command, rules) {
             facts.excluded = excluded;
         }
         policy::decide(rules, &facts, &candidates, asked.seed)
@@ -75,38 +48,5 @@ impl Places {
             Removed { place: place.clone(), code: reason.code(), text }
         };
         decision.removals().map(removed).collect()
-    }
-}
-
-fn tier(decision: &Decision) -> Option<&str> {
-    decision.place.as_ref().map(|place| place.tier.as_str())
-}
-
-fn decide_span() -> Span {
-    tracing::info_span!(
-        "decide",
-        causeway.decision.place = field::Empty,
-        causeway.decision.class = field::Empty,
-        causeway.decision.policy_hash = field::Empty,
-        causeway.decision.margin_usd = field::Empty,
-        causeway.decision.price_usd = field::Empty,
-        causeway.decision.waiting_usd = field::Empty,
-        causeway.decision.wrong_usd = field::Empty,
-        causeway.decision.candidates = field::Empty,
-    )
-}
-
-fn record(span: &Span, decision: &Decision) {
-    span.record("causeway.decision.class", decision.class.as_str());
-    span.record("causeway.decision.policy_hash", decision.trail.policy_hash.as_str());
-    span.record("causeway.decision.candidates", decision.trail.candidates.len());
-    if let Some(margin_usd) = decision.trail.margin_usd {
-        span.record("causeway.decision.margin_usd", margin_usd);
-    }
-    if let Some(winner) = decision.winner() {
-        span.record("causeway.decision.place", winner.candidate.place.as_str());
-        span.record("causeway.decision.price_usd", winner.columns.price_usd);
-        span.record("causeway.decision.waiting_usd", winner.columns.waiting_usd);
-        span.record("causeway.decision.wrong_usd", winner.columns.wrong_usd);
     }
 }

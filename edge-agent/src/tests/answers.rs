@@ -60,7 +60,10 @@ async fn a_question_goes_up_with_all_that_is_known_of_it() {
     let (sent, time) = upstream.seen.lock().unwrap()[0].clone();
     assert_eq!((sent.request_id.as_str(), sent.privacy()), ("r-1", v1::Privacy::Normal));
     assert_eq!(sent.decisions.len(), 1);
-    assert!(sent.signals.unwrap().version.starts_with("difficulty-"));
+    let signals = sent.signals.unwrap();
+    assert!(signals.version.starts_with("difficulty-"));
+    let kinds = (signals.intent.is_some(), signals.form.is_some(), signals.private.is_some());
+    assert_eq!((kinds, signals.script.as_str()), ((true, true, true), "latin"), "nothing is left to read");
     assert!(time.is_some(), "the deadline went up");
 }
 

@@ -31,6 +31,10 @@ fn what_is_needed_is_a_policy_and_a_worker() {
 fn what_cannot_work_is_refused_by_its_key() {
     let with = |more: &str| format!("{more}\n[policy]\nfile = \"policy.toml\"\n{WORKER}");
     check(&with("[retry]\nattempts_max = 0"), Err("`retry.attempts_max` is zero"));
+    check(&with("[decisions]\nformat = \"csv\""), Err("`parquet`"));
+    check(&with("[decisions]\nformat = \"both\"\nfiles_max = 1"), Err("`decisions.files_max` is 1"));
+    check(&with("[decisions]\nformat = \"parquet\""), Ok(()));
+    check(&with("[budgets]\nwrite_interval_ms = 0"), Err("`budgets.write_interval_ms`"));
     check(&with("[outlook]\ninterval_ms = 0"), Err("`outlook.interval_ms` is zero"));
     check(&with("[outlook]\nwatchers_max = 0"), Err("`outlook.watchers_max` is zero"));
     check(&with("[listen]\naddress = \"0.0.0.0:1\""), Err("`listen.address`"));

@@ -82,3 +82,38 @@ async fn a_cap_bounds_what_goes_up() {
     }
     assert_eq!(quick, 10);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_refills_no_budget_and_no_cap() {
+    let budget = "\n[[budget]]\nname = \"all\"\nusd_max = 0.00023\nwindow_seconds = 31622400\n";
+    let cap = "\n[[escalation_cap]]\nname = \"few\"\ntiers_up = [\"quick\"]\nshare_max = 0.5\nfree_requests = 1\nwindow_seconds = 86400\n";
+    let folder = tempfile::tempdir().unwrap();
+    let books = folder.path().join("books");
+    let policy = policy_file(&format!("{POLICY}{budget}{cap}"));
+    let lay = async || {
+        let mut plan = both();
+        for (_, _, script) in &mut plan {
+            *script = vec![Step::Started, Step::Delta("It", &[1]), Step::Done(10, 0, 6)];
+        }
+        Road::lay_with(memory(), plan, |options| {
+            options.policy.file = policy.path().to_owned();
+            options.budgets.path = Some(books.clone());
+        })
+        .await
+    };
+    let mut road = lay().await;
+    // 22 millionths: then 208 are left, and 210 may be needed.
+    road.ask(bounded(0)).await.unwrap();
+    road.end();
+    road.ended().await;
+    let mut road = lay().await;
+    let status = road.refused(bounded(1)).await;
+    assert!(status.message().contains("budget"), "{}", status.message());
+    // Books that nobody can read are put aside, and requests are answered.
+    road.end();
+    road.ended().await;
+    std::fs::write(&books, "{\"schema\":").unwrap();
+    let mut road = lay().await;
+    assert_eq!(road.ask(bounded(2)).await.unwrap().place(), "slow/a");
+    assert!(folder.path().join("books.broken").exists());
+}

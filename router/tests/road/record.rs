@@ -1,7 +1,11 @@
 //! The log of decisions: what stands in it, and that it decides again to the same bits.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 
+use hop::bound::Lines;
+use mesh::journal::JournalFormat;
 use policy::{DecisionLine, Outcome, Rules, replay};
 use proto::v1;
 use proto::v1::feedback::Verdict;
@@ -91,4 +95,86 @@ async fn no_log_is_written_unless_it_is_asked_for() {
     assert_eq!(router::Options::default().decisions.path.as_os_str(), "");
     road.end();
     road.ended().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_asks_again_was_answered_wrongly() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut road = logged(both(), folder.path(), false).await;
+    let verdicts = [
+        ("a", Verdict::Retried(true), Some(false)),
+        ("b", Verdict::Retried(false), None),
+        ("c", Verdict::Right(true), Some(true)),
+    ];
+    for (id, verdict, _) in verdicts {
+        road.ask(v1::GenerateRequest { request_id: id.into(), ..question() }).await.unwrap();
+        let feedback = v1::Feedback { request_id: id.into(), verdict: Some(verdict) };
+        assert!(road.client.give_feedback(feedback).await.unwrap().into_inner().known);
+    }
+    let found = lines(road, folder.path()).await;
+    // `b` has no verdict and waits for one until the end.
+    let right: Vec<_> = found.iter().map(|line| line.outcome.unwrap().right).collect();
+    assert_eq!(right, [verdicts[0].2, verdicts[2].2, verdicts[1].2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_agent_did_not_say_of_the_text_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut road = logged(both(), folder.path(), false).await;
+    let mut told = question();
+    let intent = v1::Intent { name: "weather".into(), probability: 0.5, in_scope: true };
+    told.signals.as_mut().unwrap().intent = Some(intent);
+    told.conversation_id = "talk".into();
+    for request in [question(), told] {
+        road.ask(request).await.unwrap();
+    }
+    let found = lines(road, folder.path()).await;
+    let [read, told] = found.as_slice() else { panic!("{found:?}") };
+    let read = &read.record.facts;
+    assert!(!read.intent.is_empty() && read.intent_probability > 0.0, "{read:?}");
+    assert_eq!((read.script.as_str(), read.language.as_str(), read.turns), ("latin", "en", 1));
+    assert_eq!(read.prompt_tokens, 10, "what was said is believed");
+    assert!(read.versions.iter().any(|version| version.name.as_str() == "intent"), "{:?}", read.versions);
+    let told = &told.record.facts;
+    assert_eq!((told.intent.as_str(), told.in_scope, told.conversation.as_str()), ("weather", true, "talk"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_is_bound_says_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("decisions.jsonl");
+    let mut road = Road::lay_with(memory(), both(), |options| {
+        options.decisions.path = path.clone();
+        options.decisions.format = JournalFormat::Parquet;
+        options.decisions.file_bytes_max = 8_000;
+        options.decisions.feedback_wait_ms = 0;
+    })
+    .await;
+    let mut answers = Vec::new();
+    for number in 0..10 {
+        let request = v1::GenerateRequest { request_id: format!("question-{number}"), ..question() };
+        answers.push(road.ask(request).await.unwrap());
+    }
+    road.end();
+    road.ended().await;
+    let mut text = String::new();
+    let mut files = 0;
+    for number in (1..8).rev() {
+        let bound = folder.path().join(format!("decisions.jsonl.{number}.parquet"));
+        assert!(!folder.path().join(format!("decisions.jsonl.{number}")).exists());
+        if let Ok(file) = File::open(bound) {
+            files += 1;
+            Lines::open(file).unwrap().read_to_string(&mut text).unwrap();
+        }
+    }
+    assert!(files > 1 && std::fs::read(&path).unwrap().is_empty(), "{files} files");
+    let found: Vec<_> = text.lines().map(|line| DecisionLine::parse(line).unwrap()).collect();
+    assert_eq!(found.len(), answers.len());
+    for (line, answer) in found.iter().zip(&answers) {
+        same_bits(line, answer);
+        let totals: Vec<_> = line.weighed.iter().map(|one| one.total_usd.to_bits()).collect();
+        let told: Vec<_> =
+            line.weighed.iter().map(|one| answer.candidate(&one.place).total_usd.to_bits()).collect();
+        assert_eq!(totals, told);
+    }
 }

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{BufReader, Write};
+use std::io::{self, BufReader, Read, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use ::policy::{DecisionLine, Rules};
 use anyhow::{Context as _, Result, bail};
+use hop::bound::Lines;
 
 use super::args::Replay;
 use super::log::Log;
@@ -51,8 +53,8 @@ pub(super) struct Move {
 pub(super) fn run(_: &Deploy, asked: &Replay, out: &mut impl Write) -> Result<ExitCode> {
     let new = read::sound_rules(&asked.policy)?;
     let old = asked.against.as_deref().map(read::sound_rules).transpose()?;
-    let file = File::open(&asked.log).with_context(|| asked.log.display().to_string())?;
-    let mut log = Log::new(BufReader::new(file), asked.lines_max);
+    let from = opened(&asked.log).with_context(|| asked.log.display().to_string())?;
+    let mut log = Log::new(BufReader::new(from), asked.lines_max);
     let mut replayed = Replayed { rows: Vec::new(), same_policy: 0, by_chance: 0, otherwise: 0 };
     while let Some(line) = log.next().with_context(|| asked.log.display().to_string())? {
         replayed.take(&line, &new, old.as_ref());
@@ -79,6 +81,12 @@ pub(super) fn run(_: &Deploy, asked: &Replay, out: &mut impl Write) -> Result<Ex
         report.print(out)?;
     }
     Ok(ExitCode::from(u8::from(replayed.otherwise > 0)))
+}
+
+/// A log as its lines, whether it is still lines or Parquet by now.
+fn opened(log: &Path) -> io::Result<Box<dyn Read>> {
+    let file = File::open(log)?;
+    if hop::bound::is_bound(&file)? { Ok(Box::new(Lines::open(file)?)) } else { Ok(Box::new(file)) }
 }
 
 // === impl Replayed ===

@@ -5,6 +5,8 @@
 
 mod options;
 mod rotate;
+mod bind;
+mod replace;
 mod writer;
 #[cfg(test)]
 mod tests;
@@ -18,7 +20,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 
-pub use self::options::JournalOptions;
+pub use self::bind::Bind;
+pub use self::options::{JournalFormat, JournalOptions};
+pub use self::replace::replace;
 use self::rotate::Rotated;
 use self::writer::{Note, Writer};
 
@@ -75,6 +79,9 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// This program cannot write the format that is asked for.
+    #[error("`decisions.format` is one that this program does not write; set it to `jsonl`")]
+    Format,
     /// Another process writes it.
     #[error("the log `{}` is written by another process; give each its own `decisions.path`", file.display())]
     Taken {
@@ -96,13 +103,15 @@ impl<E: Entry> Journal<E> {
     /// Opens the file and starts the writer; `None`: no file is configured. A line that a crash has torn is closed off, so
     /// that the next one stands alone.
     ///
+    /// `bind` makes what finished files become, where another format than lines is asked for.
+    ///
     /// # Errors
-    /// The file cannot be opened, or another process holds it.
-    pub fn open(options: &JournalOptions) -> Result<Option<Self>, Error> {
+    /// The file cannot be opened, another process holds it, or there is no `bind` for the format.
+    pub fn open(options: &JournalOptions, bind: Option<Bind>) -> Result<Option<Self>, Error> {
         if options.path.as_os_str().is_empty() {
             return Ok(None);
         }
-        let file = Rotated::open(options)?;
+        let file = Rotated::open(options, bind)?;
         let (queue, notes) = sync_channel(options.queue_len_max);
         let (ends, counts) = (Arc::new(AtomicBool::new(false)), Arc::new(Counts::default()));
         let writer = Writer::new(file, options, (ends.clone(), counts.clone()));

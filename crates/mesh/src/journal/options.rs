@@ -9,12 +9,27 @@ use crate::config::Invalid;
 /// Most files of one journal.
 const FILES_MAX: u32 = 1_000;
 
+/// How finished files are kept. The present one is always lines of JSON: a crash tears at most the last of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JournalFormat {
+    /// JSON Lines.
+    #[default]
+    Jsonl,
+    /// Parquet: a file is bound when it is full and when the process ends, and its lines are then removed.
+    Parquet,
+    /// Parquet beside JSON Lines.
+    Both,
+}
+
 /// The log of decisions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct JournalOptions {
     /// The file; older ones stand beside it as `FILE.1`, `FILE.2` and so on. Empty: no log is written.
     pub path: PathBuf,
+    /// How finished files are kept: `jsonl`, `parquet` (as `FILE.1.parquet` and so on), or `both`.
+    pub format: JournalFormat,
     /// Writes the text of requests too. Only where everyone who reads the log may read what people say.
     pub log_text: bool,
     /// Bytes of a file after which the next one is begun.
@@ -35,6 +50,7 @@ impl Default for JournalOptions {
     fn default() -> Self {
         Self {
             path: PathBuf::new(),
+            format: JournalFormat::Jsonl,
             log_text: false,
             file_bytes_max: 64 << 20,
             files_max: 8,
@@ -67,6 +83,8 @@ impl JournalOptions {
             "is zero, so every line would be dropped",
             "4096 suits most",
         );
+        let kept = self.format == JournalFormat::Jsonl || self.files_max > 1;
+        rule(kept, "files_max", "is 1, so no file would ever be finished and bound", "8 suits most");
         found
     }
 }

@@ -5,10 +5,11 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{Error, JournalOptions};
+use super::bind::{self, Bind, Binder};
+use super::{Error, JournalFormat, JournalOptions};
 
 /// The owner reads and writes it: who asked for what is nobody else's business.
-const MODE: u32 = 0o600;
+pub(super) const MODE: u32 = 0o600;
 
 /// The present file, and the names of the older ones.
 #[derive(Debug)]
@@ -21,13 +22,19 @@ pub(super) struct Rotated {
     /// The last line was not written whole.
     torn: bool,
     line: Vec<u8>,
+    binder: Option<Binder>,
 }
 
 // === impl Rotated ===
 
 impl Rotated {
     /// Opens the file to append, closes off its last line if that is torn, and removes files beyond the bound.
-    pub(super) fn open(options: &JournalOptions) -> Result<Self, Error> {
+    pub(super) fn open(options: &JournalOptions, bind: Option<Bind>) -> Result<Self, Error> {
+        let binder = match (options.format, bind) {
+            (JournalFormat::Jsonl, _) => None,
+            (format, Some(bind)) => Some(Binder::new(bind, format)),
+            (_, None) => return Err(Error::Format),
+        };
         let path = options.path.clone();
         let unwritable = |source| Error::Unwritable { file: path.clone(), source };
         let file = create(&path).map_err(unwritable)?;
@@ -39,11 +46,12 @@ impl Rotated {
         let torn = is_torn(&path, bytes).map_err(unwritable)?;
         let (bytes_max, files_max) = (options.file_bytes_max, options.files_max);
         let mut rotated =
-            Self { path: path.clone(), file, bytes, bytes_max, files_max, torn, line: Vec::new() };
+            Self { path: path.clone(), file, bytes, bytes_max, files_max, torn, line: Vec::new(), binder };
         if torn {
             rotated.write().map_err(unwritable)?;
         }
         rotated.remove_beyond();
+        rotated.bind_older();
         Ok(rotated)
     }
 
@@ -65,6 +73,22 @@ impl Rotated {
         }
     }
 
+    /// Ends the file: where files are bound, the present one is finished too.
+    pub(super) fn end(&mut self) {
+        self.sync();
+        if self.binder.is_none() {
+            return;
+        }
+        if self.bytes > 0
+            && let Err(error) = self.rotate()
+        {
+            tracing::warn!(file = %self.path.display(), %error, "the last log is bound at the next start");
+        }
+        if let Some(binder) = &mut self.binder {
+            binder.wait();
+        }
+    }
+
     /// One call for each line, so that a crash between two lines tears none.
     fn write(&mut self) -> io::Result<()> {
         if self.torn {
@@ -79,11 +103,16 @@ impl Rotated {
 
     fn rotate(&mut self) -> io::Result<()> {
         self.sync();
+        if let Some(binder) = &mut self.binder {
+            binder.wait();
+        }
         if self.files_max == 1 {
             self.file.set_len(0)?;
         } else {
             for number in (1..self.files_max - 1).rev() {
-                renamed(&self.older(number), &self.older(number + 1))?;
+                let (older, oldest) = (self.older(number), self.older(number + 1));
+                renamed(&older, &oldest)?;
+                renamed(&bind::name(&older), &bind::name(&oldest))?;
             }
             renamed(&self.path, &self.older(1))?;
             let file = create(&self.path)?;
@@ -91,13 +120,24 @@ impl Rotated {
             self.file = file;
         }
         (self.bytes, self.torn) = (0, false);
+        if let Some(binder) = &mut self.binder {
+            let finished = vec![older(&self.path, 1)];
+            binder.begin(finished);
+        }
         Ok(())
     }
 
     fn older(&self, number: u32) -> PathBuf {
-        let mut name = self.path.clone().into_os_string();
-        name.push(format!(".{number}"));
-        name.into()
+        older(&self.path, number)
+    }
+
+    /// What an earlier run finished and did not come to bind.
+    fn bind_older(&mut self) {
+        let files: Vec<_> = (1..self.files_max).map(|number| self.older(number)).collect();
+        let left = files.into_iter().filter(|file| file.exists()).collect();
+        if let Some(binder) = &mut self.binder {
+            binder.begin(left);
+        }
     }
 
     /// An earlier start may have been allowed more files.
@@ -108,7 +148,7 @@ impl Rotated {
         for entry in entries {
             let file = entry.file_name();
             let number =
-                file.to_str().and_then(|file| file.strip_prefix(name)?.strip_prefix('.')?.parse().ok());
+                file.to_str().and_then(|file| file.strip_prefix(name)?.strip_prefix('.')).and_then(numbered);
             if number.is_some_and(|number: u32| number >= self.files_max.max(1))
                 && let Err(error) = fs::remove_file(entry.path())
             {
@@ -120,6 +160,17 @@ impl Rotated {
 
 fn create(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).mode(MODE).open(path)
+}
+
+fn older(path: &Path, number: u32) -> PathBuf {
+    let mut name = path.to_owned().into_os_string();
+    name.push(format!(".{number}"));
+    name.into()
+}
+
+/// The number of an older file, bound or not.
+fn numbered(end: &str) -> Option<u32> {
+    end.strip_suffix(bind::END).unwrap_or(end).parse().ok()
 }
 
 /// Whether the last line of a file has no end.
@@ -137,9 +188,14 @@ fn is_torn(path: &Path, bytes: u64) -> io::Result<bool> {
     Ok(last != *b"\n")
 }
 
+/// Where there is nothing to rename, nothing is left under the other name either.
 fn renamed(from: &Path, to: &Path) -> io::Result<()> {
+    let missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
     match fs::rename(from, to) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+        Err(error) if missing(&error) => match fs::remove_file(to) {
+            Err(error) if !missing(&error) => Err(error),
+            _ => Ok(()),
+        },
+        renamed => renamed,
     }
 }

@@ -28,7 +28,7 @@ fn options(folder: &Path) -> JournalOptions {
 }
 
 fn open(options: &JournalOptions) -> Journal<Said> {
-    Journal::open(options).unwrap().unwrap()
+    Journal::open(options, None).unwrap().unwrap()
 }
 
 fn lines(file: PathBuf) -> Vec<String> {
@@ -94,11 +94,11 @@ async fn two_writers_of_one_file_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let options = options(folder.path());
     let journal = open(&options);
-    assert!(matches!(Journal::<Said>::open(&options), Err(Error::Taken { .. })));
+    assert!(matches!(Journal::<Said>::open(&options, None), Err(Error::Taken { .. })));
     journal.end().await;
     drop(journal);
     open(&options).end().await;
-    assert!(Journal::<Said>::open(&JournalOptions::default()).unwrap().is_none());
+    assert!(Journal::<Said>::open(&JournalOptions::default(), None).unwrap().is_none());
 }
 
 #[tokio::test]
@@ -114,7 +114,7 @@ async fn a_full_queue_drops_and_counts_and_never_waits() {
     }
     let folder = tempfile::tempdir().unwrap();
     let options = JournalOptions { queue_len_max: 2, ..options(folder.path()) };
-    let journal = Journal::open(&options).unwrap().unwrap();
+    let journal = Journal::open(&options, None).unwrap().unwrap();
     let mut gates = Vec::new();
     for _ in 0..50 {
         let (gate, wait) = std::sync::mpsc::channel();
@@ -126,4 +126,56 @@ async fn a_full_queue_drops_and_counts_and_never_waits() {
     journal.end().await;
     let Written { written, dropped } = journal.written();
     assert!(written + dropped == 50 && written >= 2, "{written} written, {dropped} dropped");
+}
+
+/// Binds by writing the lines in capitals.
+fn capitals(mut from: &fs::File, mut to: &fs::File) -> std::io::Result<()> {
+    use std::io::{Read as _, Write as _};
+    let mut text = String::new();
+    from.read_to_string(&mut text)?;
+    to.write_all(text.to_uppercase().as_bytes())
+}
+
+#[tokio::test]
+async fn finished_files_are_bound_and_nothing_is_lost() {
+    for format in [JournalFormat::Parquet, JournalFormat::Both] {
+        let folder = tempfile::tempdir().unwrap();
+        let options = JournalOptions { file_bytes_max: 20, files_max: 4, format, ..options(folder.path()) };
+        assert!(matches!(Journal::<Said>::open(&options, None), Err(Error::Format)));
+        let names = |end: &str| folder.path().join(format!("log.jsonl{end}"));
+        // A kill left a full file, the beginning of another's binding, and a present one.
+        fs::write(names(""), "now=None\n").unwrap();
+        fs::write(names(".1"), "left=None\n").unwrap();
+        fs::write(names(".1.parquet.new"), "LE").unwrap();
+        let journal = Journal::open(&options, Some(capitals)).unwrap().unwrap();
+        for text in ["a", "b", "c"] {
+            journal.put(said(text));
+        }
+        journal.end().await;
+        assert_eq!(lines(names(".1.parquet")), ["B=NONE", "C=NONE"]);
+        assert_eq!(lines(names(".2.parquet")), ["NOW=NONE", "A=NONE"]);
+        assert_eq!(lines(names(".3.parquet")), ["LEFT=NONE"]);
+        assert_eq!(lines(names("")), [""; 0]);
+        for number in 1..=3 {
+            assert_eq!(names(&format!(".{number}")).exists(), format == JournalFormat::Both, "{number}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn lines_that_cannot_be_bound_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = JournalOptions { format: JournalFormat::Parquet, ..options(folder.path()) };
+    let refuse: Bind = |_, _| Err(std::io::Error::other("no room"));
+    let journal = Journal::open(&options, Some(refuse)).unwrap().unwrap();
+    journal.put(said("a"));
+    journal.end().await;
+    let older = folder.path().join("log.jsonl.1");
+    assert_eq!(lines(older.clone()), ["a=None"]);
+    open_with(&options, capitals).end().await;
+    assert!(!older.exists() && folder.path().join("log.jsonl.1.parquet").exists(), "bound at the next start");
+}
+
+fn open_with(options: &JournalOptions, bind: Bind) -> Journal<Said> {
+    Journal::open(options, Some(bind)).unwrap().unwrap()
 }

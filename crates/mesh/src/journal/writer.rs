@@ -83,7 +83,7 @@ impl<E: Entry> Writer<E> {
         while let Some(held) = self.held.pop_front() {
             self.write(&held.entry);
         }
-        self.file.sync();
+        self.file.end();
     }
 
     fn take(&mut self, note: Note<E>) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::verdicts::Verdicts;
 use super::watched::{FileReport, Watched};
 use super::{RolloutOptions, Source};
 
@@ -32,6 +33,8 @@ pub struct CanaryReport {
 #[derive(Debug)]
 pub(super) struct Canary<R> {
     watched: Watched<R>,
+    verdicts: Arc<Verdicts>,
+    hash: fn(&R) -> String,
     state: Arc<State>,
 }
 
@@ -96,7 +99,8 @@ struct Sums {
 // === impl Canary ===
 
 impl<R: Send + Sync + 'static> Canary<R> {
-    pub(super) fn new(watched: Watched<R>, options: &RolloutOptions) -> Self {
+    /// A canary whose rules were taken back before this start is not tried.
+    pub(super) fn new<S: Source<Rules = R>>(watched: Watched<R>, options: &RolloutOptions) -> Self {
         let bounds = Bounds {
             share: options.canary_share,
             error_rate: options.canary_error_rate_max,
@@ -105,7 +109,12 @@ impl<R: Send + Sync + 'static> Canary<R> {
             part: Duration::from_millis(options.canary_window_ms) / PARTS as u32,
             requests_min: f64::from(options.canary_requests_min),
         };
-        Self { watched, state: Arc::new(State { bounds, trials: Mutex::new(Trials::new(0, 0)) }) }
+        let verdicts = Arc::new(Verdicts::load(options));
+        let state = Arc::new(State { bounds, trials: Mutex::new(Trials::new(0, 0)) });
+        let canary = Self { watched, verdicts, hash: S::hash, state };
+        let hash = canary.hash();
+        canary.state.trials.lock().rolled_back = canary.judged_before(&hash);
+        canary
     }
 
     /// The canary's rules, with a trial that says whether they decide, and their share; `None`: it was taken back.
@@ -131,12 +140,37 @@ impl<R: Send + Sync + 'static> Canary<R> {
 
     /// Takes a new text, which is then tried anew; takes back one whose requests do not come to an end.
     pub(super) async fn look<S: Source<Rules = R>>(&self, source: &S) {
+        // Of the rules that were judged until now: the file may say something else already.
+        let hash = self.hash();
         let changed = self.watched.look(source).await;
-        let mut trials = self.state.trials.lock();
-        if changed {
-            *trials = Trials::new(trials.edition + 1, trials.rollbacks);
+        {
+            let mut trials = self.state.trials.lock();
+            trials.judge(&self.state.bounds);
+            if let Some(reason) = &trials.rolled_back {
+                self.verdicts.add(&hash, reason);
+            }
+            if changed {
+                *trials = Trials::new(trials.edition + 1, trials.rollbacks);
+                trials.rolled_back = self.judged_before(&self.hash());
+            }
         }
-        trials.judge(&self.state.bounds);
+        let verdicts = self.verdicts.clone();
+        // It fails only where the runtime ends.
+        let _ = tokio::task::spawn_blocking(move || verdicts.write()).await;
+    }
+
+    fn hash(&self) -> String {
+        (self.hash)(&self.watched.current())
+    }
+
+    fn judged_before(&self, hash: &str) -> Option<String> {
+        let reason = self.verdicts.of(hash)?;
+        tracing::warn!(
+            hash,
+            reason,
+            "the canary was taken back before and is not tried; a change of its text is"
+        );
+        Some(reason)
     }
 
     pub(super) fn report(&self) -> CanaryReport {

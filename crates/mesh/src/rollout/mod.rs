@@ -4,6 +4,7 @@
 mod options;
 mod watched;
 mod canary;
+mod verdicts;
 mod differences;
 #[cfg(test)]
 mod tests;
@@ -39,6 +40,9 @@ pub trait Source: Send + Sync + 'static {
     /// # Errors
     /// The text is none that these rules can be read from.
     fn read(&self, file: &str, text: &str) -> Result<Self::Rules, Self::Error>;
+
+    /// What tells these rules from all others, at most 64 bytes on one line, such as a hash of their text.
+    fn hash(rules: &Self::Rules) -> String;
 
     /// Line and column at which an error stands, counted from 1.
     fn position(error: &Self::Error) -> Option<(usize, usize)>;
@@ -116,7 +120,7 @@ impl<S: Source> Rollout<S> {
         Ok(Self {
             live,
             shadow,
-            canary: canary.map(|watched| Canary::new(watched, options)),
+            canary: canary.map(|watched| Canary::new::<S>(watched, options)),
             interval: Duration::from_millis(options.reload_interval_ms),
             differences: Differences::default(),
             source,

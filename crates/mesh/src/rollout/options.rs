@@ -21,6 +21,9 @@ pub struct RolloutOptions {
     pub shadow: Option<PathBuf>,
     /// A policy that decides a share of the requests, until it leaves its bounds.
     pub canary: Option<PathBuf>,
+    /// The file that remembers which canaries were taken back, so that a restart does not try them again; unset: it
+    /// stands beside the canary's, as `FILE.verdicts`.
+    pub canary_verdicts: Option<PathBuf>,
     /// Share of the requests that the canary decides, by a hash of the conversation or the tenant; at most 0.5.
     pub canary_share: f64,
     /// Share of its requests that may fail.
@@ -44,6 +47,7 @@ impl Default for RolloutOptions {
             reload_interval_ms: 1_000,
             shadow: None,
             canary: None,
+            canary_verdicts: None,
             canary_share: 0.05,
             canary_error_rate_max: 0.05,
             canary_cost_ratio_max: 1.5,
@@ -67,6 +71,7 @@ impl RolloutOptions {
         rule(policy, "file", "is not set", "name the policy file that requests are decided by");
         rule(given(&self.shadow), "shadow", "is empty", "name a policy file, or leave it out");
         rule(given(&self.canary), "canary", "is empty", "name a policy file, or leave it out");
+        rule(given(&self.canary_verdicts), "canary_verdicts", "is empty", "name a file, or leave it out");
         let share = self.canary_share > 0.0 && self.canary_share <= SHARE_MAX;
         rule(share, "canary_share", "is not above 0 and at most 0.5", "0.05 suits most");
         let rate = (0.0..1.0).contains(&self.canary_error_rate_max);

@@ -25,6 +25,10 @@ impl Source for Plain {
         }
     }
 
+    fn hash(rules: &String) -> String {
+        rules.replace(' ', "-")
+    }
+
     fn position(_: &String) -> Option<(usize, usize)> {
         Some((1, 1))
     }
@@ -240,4 +244,31 @@ async fn the_same_one_is_treated_alike() {
     assert!(chosen.len() > 60 && chosen.len() <= 100, "{}", chosen.len());
     let kept = chosen.iter().filter(|number| always.contains(number)).count();
     assert!(kept * 10 >= chosen.len() * 9, "{kept} of {}", chosen.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_canary_that_was_taken_back_is_not_tried_after_a_restart() {
+    let (folder, rollout) = with_canary();
+    let rollout = Arc::new(rollout);
+    assert!(ask(&rollout, Behaviour { fails_every: 2, ..WELL }, 60).await.is_some());
+    look(&rollout).await;
+    drop(rollout);
+    let canary = folder.path().join("canary");
+    let options = RolloutOptions { canary: Some(canary.clone()), ..options(folder.path()) };
+    let again = load(&options);
+    let report = again.report().canary.unwrap();
+    assert!(report.rolled_back.unwrap().contains("failed") && report.rollbacks == 0);
+    assert!(again.pick(0).instead.is_none());
+    fs::write(&canary, "rules newer\n").unwrap();
+    look(&again).await;
+    assert!(again.pick(0).instead.is_some(), "other rules are tried");
+    fs::write(&canary, "rules new\n").unwrap();
+    look(&again).await;
+    assert!(again.pick(0).instead.is_none(), "and not the same ones once more");
+    // A file that a crash has torn, or that is none, is no reason not to start.
+    let verdicts = folder.path().join("canary.verdicts");
+    for bytes in [&b"new"[..], b"\xff\xff\n", b""] {
+        fs::write(&verdicts, bytes).unwrap();
+        assert!(load(&options).pick(0).instead.is_some());
+    }
 }

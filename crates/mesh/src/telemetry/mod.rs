@@ -1,10 +1,11 @@
-//! What a process tells about itself: logs to standard error, traces over OTLP, one trace across all hops.
+//! What a process tells about itself: logs to standard error, traces and metrics over OTLP, one trace across all hops.
 //!
 //! Text of prompts and answers is no business of either. Services keep it out of fields and events unless
 //! [`TelemetryOptions::log_prompts`] is set, and nothing here looks at bodies.
 
 mod options;
 mod start;
+mod meters;
 mod logs;
 mod context;
 mod layer;
@@ -17,6 +18,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 pub use self::body::Traced;
 pub use self::context::inject;
 pub use self::layer::{TraceFuture, TraceLayer, TraceService};
+pub use self::meters::{About, Attribute, Counter, Histogram, Meter, Observed};
 pub use self::options::{LogFormat, TelemetryOptions};
 pub use self::start::{Error, Telemetry, TelemetryGuard};
 

@@ -4,11 +4,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Invalid;
 
-/// Settings of logs and traces.
+/// Settings of logs, traces and metrics.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TelemetryOptions {
-    /// Where traces go, as `http://host:port` of an OTLP receiver over gRPC; unset, they go nowhere.
+    /// Where traces and metrics go, as `http://host:port` of an OTLP receiver over gRPC; unset, they go nowhere.
     pub otlp_endpoint: Option<String>,
     /// The share of traces that this process begins and records, from 0 to 1. A trace that another hop began is
     /// recorded if that hop does.
@@ -19,8 +19,10 @@ pub struct TelemetryOptions {
     pub log_filter: String,
     /// Whether texts of prompts and answers may stand in logs and spans.
     pub log_prompts: bool,
-    /// `service.name` of the traces; unset, the service's own name.
+    /// `service.name` of traces and metrics; unset, the service's own name.
     pub service_name: Option<String>,
+    /// Milliseconds between two exports of metrics; 0: none are kept.
+    pub metrics_interval_ms: u64,
     /// Spans that wait to be sent; further ones are dropped.
     pub queue_len_max: usize,
     /// Time that sending what is left may take at the end, in milliseconds.
@@ -46,6 +48,7 @@ impl Default for TelemetryOptions {
             log_filter: "info".to_owned(),
             log_prompts: false,
             service_name: None,
+            metrics_interval_ms: 10_000,
             queue_len_max: 2048,
             flush_timeout_ms: 3_000,
         }

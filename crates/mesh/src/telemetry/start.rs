@@ -1,11 +1,13 @@
-//! Sets up logs and traces of a process once, and ends them.
+//! Sets up logs, traces and metrics of a process once, and ends them.
 
 use std::time::Duration;
 
 use opentelemetry::KeyValue;
+use opentelemetry::metrics::MeterProvider as _;
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _};
+use opentelemetry_otlp::{ExporterBuildError, MetricExporter, SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
 use opentelemetry_sdk::trace::{
     BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider, SpanLimits, TracerProviderBuilder,
 };
@@ -16,6 +18,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, Registry};
 
 use super::logs;
+use super::meters::Meter;
 use super::options::TelemetryOptions;
 
 /// Spans of the machinery that sends spans would never come to an end.
@@ -33,6 +36,7 @@ pub struct Telemetry;
 #[must_use = "telemetry ends when the guard is dropped"]
 pub struct TelemetryGuard {
     provider: Option<SdkTracerProvider>,
+    meters: Option<SdkMeterProvider>,
     flush_timeout: Duration,
     log_prompts: bool,
 }
@@ -48,8 +52,8 @@ pub enum Error {
         /// Why.
         source: tracing_subscriber::filter::ParseError,
     },
-    /// The endpoint for traces cannot be used.
-    #[error("traces cannot be sent to `{endpoint}`: {source}")]
+    /// The endpoint for traces and metrics cannot be used.
+    #[error("traces and metrics cannot be sent to `{endpoint}`: {source}")]
     Endpoint {
         /// The endpoint as given.
         endpoint: String,
@@ -64,7 +68,7 @@ pub enum Error {
 // === impl Telemetry ===
 
 impl Telemetry {
-    /// Starts logs and traces for the whole process; `service` names it unless the options do.
+    /// Starts logs, traces and metrics for the whole process; `service` names it unless the options do.
     ///
     /// With an endpoint this must be called within a tokio runtime. Without one, spans still get identifiers, so that
     /// logs carry them and traces go on through this hop.
@@ -85,8 +89,13 @@ impl Telemetry {
         let subscriber =
             Registry::default().with(traces).with(logs::layer(options.log_format).with_filter(filter));
         tracing::subscriber::set_global_default(subscriber)?;
+        let meters = meters(options, service)?;
+        if let Some(meters) = &meters {
+            Meter::install(meters.meter("causeway"));
+        }
         Ok(TelemetryGuard {
             provider: Some(provider),
+            meters,
             flush_timeout: Duration::from_millis(options.flush_timeout_ms),
             log_prompts: options.log_prompts,
         })
@@ -99,19 +108,22 @@ pub(super) fn traced_targets() -> Targets {
     Targets::new().with_default(LevelFilter::INFO).with_targets(silent)
 }
 
-fn provider(options: &TelemetryOptions, service: &'static str) -> Result<TracerProviderBuilder, Error> {
+fn resource(options: &TelemetryOptions, service: &'static str) -> Resource {
     let name = options.service_name.clone().unwrap_or_else(|| service.to_owned());
     // Built without detectors: they read the process's environment.
-    let resource = Resource::builder_empty()
+    Resource::builder_empty()
         .with_attributes([
             KeyValue::new("service.name", name),
             KeyValue::new("service.namespace", "causeway"),
             KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
         ])
-        .build();
+        .build()
+}
+
+fn provider(options: &TelemetryOptions, service: &'static str) -> Result<TracerProviderBuilder, Error> {
     let ratio = options.sample_ratio.clamp(0.0, 1.0);
     let builder = SdkTracerProvider::builder()
-        .with_resource(resource)
+        .with_resource(resource(options, service))
         .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(ratio))))
         .with_span_limits(SpanLimits {
             max_events_per_span: SPAN_LIMIT,
@@ -136,6 +148,23 @@ fn provider(options: &TelemetryOptions, service: &'static str) -> Result<TracerP
     Ok(builder.with_span_processor(BatchSpanProcessor::builder(exporter).with_batch_config(batches).build()))
 }
 
+/// What sends metrics; `None`: there is nowhere to send them, or none are wanted.
+fn meters(options: &TelemetryOptions, service: &'static str) -> Result<Option<SdkMeterProvider>, Error> {
+    let Some(endpoint) = options.otlp_endpoint.as_ref().filter(|_| options.metrics_interval_ms > 0) else {
+        return Ok(None);
+    };
+    let exporter = MetricExporter::builder()
+        .with_tonic()
+        .with_endpoint(endpoint)
+        .with_timeout(Duration::from_millis(options.flush_timeout_ms))
+        .build()
+        .map_err(|source| Error::Endpoint { endpoint: endpoint.clone(), source })?;
+    let interval = Duration::from_millis(options.metrics_interval_ms);
+    let reader = PeriodicReader::builder(exporter).with_interval(interval).build();
+    let builder = SdkMeterProvider::builder().with_resource(resource(options, service));
+    Ok(Some(builder.with_reader(reader).build()))
+}
+
 // === impl TelemetryGuard ===
 
 impl TelemetryGuard {
@@ -145,12 +174,12 @@ impl TelemetryGuard {
         self.log_prompts
     }
 
-    /// Sends what is left and ends traces, without blocking the runtime.
+    /// Sends what is left and ends traces and metrics, without blocking the runtime.
     pub async fn shutdown(mut self) {
-        let Some(provider) = self.provider.take() else { return };
+        let (provider, meters) = (self.provider.take(), self.meters.take());
         let timeout = self.flush_timeout;
-        let ended = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(timeout)).await;
-        report(ended.unwrap_or(Ok(())));
+        // A failure to send is told by what ends it.
+        let _ = tokio::task::spawn_blocking(move || end(provider, meters, timeout)).await;
     }
 }
 
@@ -158,14 +187,15 @@ impl Drop for TelemetryGuard {
     /// Blocks for at most the flush timeout; [`TelemetryGuard::shutdown`] is for runtimes with one thread, where
     /// nothing can be sent while this waits.
     fn drop(&mut self) {
-        if let Some(provider) = self.provider.take() {
-            report(provider.shutdown_with_timeout(self.flush_timeout));
-        }
+        end(self.provider.take(), self.meters.take(), self.flush_timeout);
     }
 }
 
-fn report(ended: opentelemetry_sdk::error::OTelSdkResult) {
-    if let Err(error) = ended {
+fn end(provider: Option<SdkTracerProvider>, meters: Option<SdkMeterProvider>, timeout: Duration) {
+    if let Some(Err(error)) = provider.map(|provider| provider.shutdown_with_timeout(timeout)) {
         tracing::warn!(%error, "the last spans were not sent");
+    }
+    if let Some(Err(error)) = meters.map(|meters| meters.shutdown_with_timeout(timeout)) {
+        tracing::warn!(%error, "the last metrics were not sent");
     }
 }

@@ -231,3 +231,37 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_kept_is_taken_up_again_with_what_was_reserved_as_spent() {
+    let rules = rules(DAY);
+    let (facts, class) = (of("one"), &rules.classes()[1]);
+    let mut ledger = Ledger::new(8);
+    let settled = ledger.reserve(&rules, (&facts, class), 3_000, 0).unwrap();
+    ledger.settle(settled, 2_000);
+    let _in_flight = ledger.reserve(&rules, (&facts, class), 5_000, 0).unwrap();
+    let mut again = Ledger::new(8);
+    again.restore(ledger.kept());
+    assert_eq!(again.spent(&rules, (&facts, class), 0)[0].usd, 0.007);
+    assert_eq!(again.totals(&rules, 0), [(rules.budgets()[0].name.clone(), 0.007)]);
+    assert_eq!(again.totals(&rules, 86_400_000)[0].1, 0.0, "another day");
+    let text = serde_json::to_string(&again.kept()).unwrap();
+    let read: Vec<super::Kept> = serde_json::from_str(&text).unwrap();
+    assert_eq!(read, ledger.kept());
+    let mut none = Ledger::new(0);
+    none.restore(read);
+    assert!(none.kept().is_empty(), "no more than there is room for");
+}
+
+#[test]
+fn a_tally_that_is_kept_goes_on_counting() {
+    let rules = rules(CAP);
+    let (facts, class) = (Facts::default(), &rules.classes()[0]);
+    let cloud = Candidate::new("cloud", "cloud", Kind::Cloud);
+    let mut tallies = Tallies::new(8);
+    tallies.count(&rules, (&facts, class), Some(&cloud), 0);
+    let mut again = Tallies::new(8);
+    again.restore(tallies.kept());
+    assert_eq!(again.shares(&rules, (&facts, class), 0), tallies.shares(&rules, (&facts, class), 0));
+    assert_eq!(again.shares(&rules, (&facts, class), 0)[0].up, 1);
+}

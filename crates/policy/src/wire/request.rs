@@ -14,6 +14,12 @@ const TURNS_MAX: usize = 256;
 const PARTS_MAX: usize = 64;
 const STOP_MAX: usize = 8;
 const STOP_BYTES_MAX: usize = 64;
+/// Kinds of private things in one text, editions of models, and bytes of the name of either.
+const KINDS_MAX: usize = 64;
+const MODELS_MAX: usize = 16;
+const SIGNAL_BYTES_MAX: usize = 64;
+/// The model that says how hard a request is.
+const DIFFICULTY: &str = "difficulty";
 /// Hops that a request may pass; two that point at each other would pass it round for ever.
 const DECISIONS_MAX: usize = 8;
 
@@ -47,6 +53,9 @@ pub fn check(request: &v1::GenerateRequest, limits: &Limits) -> Result<(), Inval
     if let Some(sampling) = &request.sampling {
         self::sampling(sampling, limits)?;
     }
+    if let Some(signals) = &request.signals {
+        self::signals(signals)?;
+    }
     if let Some(usd) = request.price_max_usd {
         within("price_max_usd", usd >= 0.0 && usd.is_finite(), usd, "0 or more")?;
     }
@@ -59,6 +68,10 @@ pub fn check(request: &v1::GenerateRequest, limits: &Limits) -> Result<(), Inval
 /// The facts of a request, its signals given, of whom `tenant` names the caller. Its deadline and the editions of what
 /// else was learned are the hop's to add.
 pub fn facts(request: &v1::GenerateRequest, signals: &v1::Signals, tenant: Name) -> Facts {
+    let unsaid = (v1::Intent::default(), v1::Private::default());
+    let intent = signals.intent.as_ref().unwrap_or(&unsaid.0);
+    let private = signals.private.as_ref().unwrap_or(&unsaid.1);
+    let form = signals.form.unwrap_or_default();
     Facts {
         prompt_tokens: signals.prompt_tokens,
         output_tokens_p50: signals.output_tokens_p50,
@@ -68,6 +81,17 @@ pub fn facts(request: &v1::GenerateRequest, signals: &v1::Signals, tenant: Name)
         difficulty: signals.difficulty,
         topic: topic(&signals.topic),
         language: signals.language.as_str().into(),
+        script: signals.script.as_str().into(),
+        intent: intent.name.as_str().into(),
+        intent_probability: intent.probability,
+        in_scope: intent.in_scope,
+        private_content: private.private_content.iter().map(|kind| kind.as_str().into()).collect(),
+        personal_data: private.personal_data.iter().map(|kind| kind.as_str().into()).collect(),
+        has_code: form.code,
+        has_numbers: form.numbers,
+        has_lists: form.lists,
+        turns: u32::try_from(request.turns.len()).unwrap_or(u32::MAX),
+        conversation: request.conversation_id.as_str().into(),
         privacy: match request.privacy() {
             v1::Privacy::Unspecified | v1::Privacy::Normal => Privacy::Normal,
             v1::Privacy::HomeOnly => Privacy::HomeOnly,
@@ -83,9 +107,41 @@ pub fn facts(request: &v1::GenerateRequest, signals: &v1::Signals, tenant: Name)
         needs: needs(request),
         price_max_usd: request.price_max_usd,
         only_place: name(&request.only_place),
-        versions: vec![Version::new("difficulty", signals.version.as_str())],
+        versions: versions(signals),
         ..Facts::default()
     }
+}
+
+/// The editions of the models that read the text; the name of each is what stands before its hash.
+fn versions(signals: &v1::Signals) -> Vec<Version> {
+    let named = |edition: &String| {
+        let name = edition.rsplit_once('-').map_or(edition.as_str(), |(name, _)| name);
+        Version::new(name, edition.as_str())
+    };
+    let mut versions = vec![Version::new(DIFFICULTY, signals.version.as_str())];
+    // Its edition has a field of its own: the numbers may be the caller's where the rest was read here.
+    versions.extend(signals.models.iter().map(named).filter(|version| version.name != *DIFFICULTY));
+    versions
+}
+
+/// What a peer that is believed says of a text, held to what a text can have.
+fn signals(signals: &v1::Signals) -> Result<(), Invalid> {
+    short("signals.language", &signals.language, SIGNAL_BYTES_MAX)?;
+    short("signals.script", &signals.script, SIGNAL_BYTES_MAX)?;
+    short("signals.topic", &signals.topic, SIGNAL_BYTES_MAX)?;
+    short("signals.version", &signals.version, SIGNAL_BYTES_MAX)?;
+    if let Some(intent) = &signals.intent {
+        short("signals.intent.name", &intent.name, SIGNAL_BYTES_MAX)?;
+    }
+    kinds("signals.models", &signals.models, MODELS_MAX)?;
+    let Some(private) = &signals.private else { return Ok(()) };
+    kinds("signals.private.personal_data", &private.personal_data, KINDS_MAX)?;
+    kinds("signals.private.private_content", &private.private_content, KINDS_MAX)
+}
+
+fn kinds(field: &str, names: &[String], len_max: usize) -> Result<(), Invalid> {
+    within(field, names.len() <= len_max, names.len(), &format!("at most {len_max} names"))?;
+    names.iter().try_for_each(|name| short(field, name, SIGNAL_BYTES_MAX))
 }
 
 fn turns(turns: &[v1::Turn], limits: &Limits) -> Result<(), Invalid> {

@@ -125,3 +125,19 @@ fn a_log_that_says_otherwise_than_its_policy_is_not_passed_over() {
     assert_code(code, 0, "chance is said");
     assert!(report["same_policy_by_chance"].as_u64() > Some(0), "{report:#}");
 }
+
+#[test]
+fn a_log_that_was_bound_replays_as_its_lines_do() {
+    let (folder, log) = log(60, 0.0, |_| {});
+    let bound = folder.path().join("log.parquet");
+    let open = |file: &str| std::fs::File::open(file).expect("readable");
+    hop::bound::bind(&open(&log), &std::fs::File::create(&bound).expect("written")).expect("bound");
+    let (demo, bound) = (shipped("demo.toml"), bound.display().to_string());
+    let replay = |log: &str| {
+        let (mut report, code) = json(&["replay", log, "--policy", &demo, "--resamples", "50", "--json"]);
+        assert_code(code, 0, "replay");
+        report["log"] = serde_json::Value::Null;
+        report
+    };
+    assert_eq!(replay(&bound), replay(&log));
+}

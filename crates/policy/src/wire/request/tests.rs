@@ -4,7 +4,7 @@ use proto::v1;
 use proto::v1::content_part::Part;
 
 use super::{Limits, check, facts};
-use crate::{Capabilities, Facts, Name, Priority, Privacy, Topic, Vector};
+use crate::{Capabilities, Facts, Name, Priority, Privacy, Topic, Vector, Version};
 
 const LIMITS: Limits = Limits { prompt_bytes_max: 65_536, output_tokens_max: 4_096 };
 
@@ -90,6 +90,18 @@ fn the_rest_is_bounded() {
     refused(|r| r.price_max_usd = Some(-0.5), Some("`price_max_usd` is -0.5; give 0 or more"));
     let circle = "`decisions` is 8; give fewer hops; two of them may point at each other";
     refused(|r| r.decisions = vec![v1::Decision::default(); 8], Some(circle));
+    let long = || "x".repeat(65);
+    let signals = |signals| move |request: &mut v1::GenerateRequest| request.signals = Some(signals);
+    let named = v1::Intent { name: long(), ..Default::default() };
+    refused(
+        signals(v1::Signals { intent: Some(named), ..Default::default() }),
+        Some("`signals.intent.name` has 65 bytes; give at most 64"),
+    );
+    let private = v1::Private { personal_data: vec![String::new(); 65], ..Default::default() };
+    refused(
+        signals(v1::Signals { private: Some(private), ..Default::default() }),
+        Some("`signals.private.personal_data` is 65; give at most 64 names"),
+    );
     let resume = v1::Resume { token_ids: vec![1; 4097], model_hash: String::new() };
     refused(|r| r.resume = Some(resume), Some("`resume.token_ids` is 4097; give fewer token ids"));
 }
@@ -118,6 +130,7 @@ fn what_the_caller_wishes_is_a_fact() {
             request.priority = v1::Priority::Background.into();
             request.price_max_usd = Some(0.5);
             request.residency = "DE".into();
+            request.conversation_id = "talk".into();
             request.only_place = "cloud".into();
             request.sampling = Some(v1::Sampling { max_tokens: Some(9), ..Default::default() });
         },
@@ -126,6 +139,7 @@ fn what_the_caller_wishes_is_a_fact() {
             facts.priority = Priority::Background;
             facts.price_max_usd = Some(0.5);
             facts.residency = Some("DE".into());
+            facts.conversation = "talk".into();
             facts.only_place = Some("cloud".into());
             facts.output_tokens_max = Some(9);
         },
@@ -159,6 +173,15 @@ fn signals_are_facts() {
             signals.difficulty = 0.5;
             signals.topic = "self_harm".into();
             signals.language = "hi".into();
+            signals.script = "devanagari".into();
+            signals.intent = Some(v1::Intent { name: "timer".into(), probability: 0.75, in_scope: true });
+            signals.form = Some(v1::Form { code: true, numbers: true, lists: true });
+            signals.private = Some(v1::Private {
+                personal_data: vec!["credit_card".into()],
+                private_content: vec!["finance".into()],
+            });
+            signals.version = "difficulty-1".into();
+            signals.models = vec!["difficulty-1".into(), "intent-2".into()];
         },
         |facts| {
             facts.prompt_tokens = 12;
@@ -168,6 +191,13 @@ fn signals_are_facts() {
             facts.difficulty = 0.5;
             facts.topic = Topic::SelfHarm;
             facts.language = "hi".into();
+            facts.script = "devanagari".into();
+            (facts.intent, facts.intent_probability, facts.in_scope) = ("timer".into(), 0.75, true);
+            (facts.has_code, facts.has_numbers, facts.has_lists) = (true, true, true);
+            facts.personal_data = vec!["credit_card".into()];
+            facts.private_content = vec!["finance".into()];
+            facts.versions =
+                vec![Version::new("difficulty", "difficulty-1"), Version::new("intent", "intent-2")];
         },
     );
 }
@@ -180,6 +210,9 @@ fn content_decides_what_a_place_must_be_able_to_do() {
             let turns = [Part::Audio(v1::Blob::default()), Part::Image(v1::Blob::default())];
             request.turns = turns.map(turn).into();
         },
-        |facts| facts.needs = Capabilities::TEXT.with(Capabilities::IMAGE).with(Capabilities::AUDIO),
+        |facts| {
+            facts.needs = Capabilities::TEXT.with(Capabilities::IMAGE).with(Capabilities::AUDIO);
+            facts.turns = 2;
+        },
     );
 }

@@ -6,8 +6,6 @@ use proto::v1;
 use proto::v1::content_part::Part;
 use tokio::time::Instant;
 
-use crate::dispatch::HOP;
-
 /// Most bytes of text that a line keeps.
 const TEXT_BYTES_MAX: usize = 64 << 10;
 
@@ -50,12 +48,12 @@ impl Pending {
     pub(crate) fn new(
         log: &Log,
         decision: &Decision,
-        request: &v1::GenerateRequest,
+        (hop, request): (&'static str, &v1::GenerateRequest),
         propensity: Option<f64>,
     ) -> Self {
         let Some(journal) = log else { return Self::default() };
         let trace_id = mesh::telemetry::trace_id().unwrap_or_default();
-        let mut line = DecisionLine::new(decision, now_ms(), trace_id, HOP);
+        let mut line = DecisionLine::new(decision, now_ms(), trace_id, hop);
         line.propensity = propensity;
         line.text = journal.keeps_text().then(|| text(request));
         Self { kept: Some((journal.clone(), line)), decided: Some(Instant::now()), first: None }

@@ -1,0 +1,142 @@
+//! One decision on one attempt: under the policy in force, beside those that are tried, and what is kept of it.
+
+use mesh::deadline::Deadline;
+use mesh::rollout::Picked;
+use policy::{Candidate, Decision, Facts, Rules};
+use proto::v1;
+use tokio::time::Instant;
+use tracing::{Span, field};
+
+use crate::desk::Desk;
+use crate::log::Pending;
+use crate::request::Reading;
+use crate::stake::{Course, Stake};
+
+/// A request that is ready to be decided.
+#[derive(Debug)]
+pub struct Asked {
+    /// As it came, with its id and its signals.
+    pub request: v1::GenerateRequest,
+    /// What the decision knows of it; failed places are added.
+    pub facts: Facts,
+    /// The policy, the same for every attempt.
+    pub picked: Picked<Rules>,
+    /// Breaks ties.
+    pub seed: u64,
+    /// When the caller gives up.
+    pub deadline: Option<Deadline>,
+    /// When it came.
+    came: Instant,
+}
+
+/// What was decided.
+#[derive(Debug)]
+pub struct Weighed {
+    /// The decision.
+    pub decision: Decision,
+    /// The same as it travels.
+    pub wire: v1::Decision,
+    /// What hangs on it.
+    pub stake: Stake,
+}
+
+// === impl Asked ===
+
+impl Asked {
+    /// A request that was taken in, with the facts that its hop made of it.
+    #[must_use]
+    pub fn new(desk: &Desk, reading: Reading, facts: Facts, deadline: Option<Deadline>) -> Self {
+        let Reading { mut request, signals, seed, lot, .. } = reading;
+        request.signals = Some(signals);
+        Self { request, facts, picked: desk.pick(lot), seed, deadline, came: Instant::now() }
+    }
+
+    /// Whether the time that the caller gave is over; what is left of it becomes a fact.
+    pub fn is_late(&mut self) -> bool {
+        self.facts.deadline_seconds = self.deadline.map(|deadline| deadline.remaining().as_secs_f64());
+        self.deadline.is_some_and(Deadline::is_past)
+    }
+}
+
+// === impl Desk ===
+
+impl Desk {
+    /// Decides. `first`: nothing was tried before. `again` decides the same under another policy, of which the hop may
+    /// see its places otherwise.
+    pub fn weigh(
+        &self,
+        asked: &mut Asked,
+        candidates: &[Candidate],
+        first: bool,
+        again: impl Fn(&Asked, &Rules) -> Decision,
+    ) -> Weighed {
+        let span = decide_span();
+        let _entered = span.enter();
+        let before = Instant::now();
+        let parts = &*self.parts;
+        let rules = asked.picked.rules.clone();
+        let excluded = asked.facts.excluded.len();
+        let (decision, hold) = parts.budgets.decide(&rules, &mut asked.facts, candidates, asked.seed);
+        let took = before.elapsed();
+        let decide_us = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
+        record(&span, &decision);
+        if let Some(meters) = &parts.meters {
+            meters.decided(&decision, took);
+        }
+        if let Some(shadow) = asked.picked.shadow.as_ref().filter(|_| first) {
+            let other = again(asked, shadow);
+            parts.policies.compare(&decision.class, tier(&decision), tier(&other));
+        }
+        let chance = asked.picked.instead.as_ref().filter(|_| parts.log.is_some());
+        let propensity = chance.map(|(rules, chance)| {
+            let same = place(&again(asked, rules)) == place(&decision);
+            if same { 1.0 } else { 1.0 - chance }
+        });
+        let pending = Pending::new(&parts.log, &decision, (parts.hop, &asked.request), propensity);
+        // What was too dear for a budget's rest may be paid by the next attempt.
+        asked.facts.excluded.truncate(excluded);
+        let chosen = decision.place.as_ref().and_then(|place| rules.tier(&place.tier));
+        let price = chosen.map(|tier| tier.price).unwrap_or_default();
+        let so_far = v1::Usage { prompt_tokens: asked.facts.prompt_tokens, ..v1::Usage::default() };
+        let course = Course::new(parts.meters.as_ref(), &decision, asked.came);
+        let stake = Stake { desk: self.clone(), course, pending, hold, trial: None, price, so_far };
+        Weighed { wire: decision.to_wire(parts.hop, decide_us), decision, stake }
+    }
+}
+
+fn tier(decision: &Decision) -> Option<&str> {
+    decision.place.as_ref().map(|place| place.tier.as_str())
+}
+
+fn place(decision: &Decision) -> Option<&str> {
+    decision.place.as_ref().map(|place| place.place.as_str())
+}
+
+fn decide_span() -> Span {
+    tracing::info_span!(
+        "decide",
+        causeway.decision.place = field::Empty,
+        causeway.decision.class = field::Empty,
+        causeway.decision.policy_hash = field::Empty,
+        causeway.decision.margin_usd = field::Empty,
+        causeway.decision.price_usd = field::Empty,
+        causeway.decision.waiting_usd = field::Empty,
+        causeway.decision.wrong_usd = field::Empty,
+        causeway.decision.candidates = field::Empty,
+    )
+}
+
+fn record(span: &Span, decision: &Decision) {
+    span.record("causeway.decision.class", decision.class.as_str());
+    span.record("causeway.decision.policy_hash", decision.trail.policy_hash.as_str());
+    span.record("causeway.decision.candidates", decision.trail.candidates.len());
+    if let Some(margin_usd) = decision.trail.margin_usd {
+        span.record("causeway.decision.margin_usd", margin_usd);
+    }
+    if let Some(winner) = decision.winner() {
+        span.record("causeway.decision.place", winner.candidate.place.as_str());
+        span.record("causeway.decision.price_usd", winner.columns.price_usd);
+        span.record("causeway.decision.waiting_usd", winner.columns.waiting_usd);
+        span.record("causeway.decision.wrong_usd", winner.columns.wrong_usd);
+    }
+}
