@@ -1,5 +1,5 @@
 //! What a request wants, or that it is none of what is known: a small convolutional network over words, whose weights
-//! were taught by a far larger one. Sums have one order, so that every target gives the same bits.
+//! were taught by a far larger one. Its sums are of whole numbers, so that every target gives the same bits.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::linear::winner;
 
 mod network;
 
-use network::{Layer, Table};
+use network::{Layer, Table, fitted, in_steps};
 
 /// Lists of intents that one network tells.
 const TAXONOMIES_MAX: usize = 4;
@@ -62,9 +62,11 @@ pub(crate) struct IntentModel {
     /// Hashes of the words in order; the row of `words` is the same.
     keys: Vec<u32>,
     pieces: Table,
-    /// What stands before the first and after the last word.
-    edges: Vec<f32>,
+    /// What stands before the first and after the last word, in steps of the words' unit.
+    edges: Vec<i16>,
     convolution: Layer,
+    /// What several filters tell together; it may have no outputs.
+    middle: Layer,
     output: Layer,
 }
 
@@ -87,21 +89,23 @@ impl IntentModel {
         }
         let width = reader.count("width", WIDTH_MAX)?;
         let hidden = reader.count("hidden", WIDTH_MAX)?;
+        let between = reader.count("middle", WIDTH_MAX)?;
         let count = reader.count("words", ROWS_MAX)?;
         let keys = reader.whole("words", count)?;
         let words = Table::read(&mut reader, count, width)?;
         let count = reader.count("pieces", ROWS_MAX)?;
         let pieces = Table::read(&mut reader, count, width)?;
-        let edges = reader.floats("edges", 2 * width)?;
+        let edges = in_steps(&reader.floats("edges", 2 * width)?, words.unit());
         let convolution = Layer::read(&mut reader, 3 * width, hidden)?;
+        let middle = Layer::read(&mut reader, 2 * hidden, between)?;
         let classes = taxonomies.iter().map(|taxonomy| taxonomy.classes.len()).sum();
-        let output = Layer::read(&mut reader, 2 * hidden, classes)?;
+        let output = Layer::read(&mut reader, 2 * hidden + between, classes)?;
         let sorted = keys.windows(2).all(|pair| pair[0] < pair[1]);
-        if !sorted || count == 0 || width == 0 || hidden == 0 || taxonomies.len() < 2 {
+        if !sorted || count == 0 || width == 0 || hidden == 0 || taxonomies.len() < 2 || words.unit() <= 0.0 {
             return reader.refuse("words");
         }
         reader.finish()?;
-        Ok(Self { version, taxonomies, words, keys, pieces, edges, convolution, output })
+        Ok(Self { version, taxonomies, words, keys, pieces, edges, convolution, middle, output })
     }
 
     /// Names of the lists and of their intents.
@@ -125,38 +129,32 @@ impl IntentModel {
     fn scores(&self, text: &str) -> Vec<f32> {
         let plain = Plain::of(text, CHARS_MAX);
         let count = plain.words.len().min(WORDS_MAX);
+        if count == 0 {
+            // Nothing was said that could speak for any.
+            return vec![0.0; self.output.outputs()];
+        }
         let width = self.words.width();
         // One more row before the first word and after the last.
-        let mut input = vec![0.0_f32; (count + 2) * width];
+        let mut input = vec![0_i16; (count + 2) * width];
         input[..width].copy_from_slice(&self.edges[..width]);
         input[(count + 1) * width..].copy_from_slice(&self.edges[width..]);
         for index in 0..count {
             self.embed(plain.word(index), &mut input[(index + 1) * width..(index + 2) * width]);
         }
-        let hidden = self.convolution.outputs();
-        let mut pooled = vec![0.0_f32; 2 * hidden];
-        let mut row = vec![0.0_f32; hidden];
-        for index in 0..count {
-            self.convolution.apply(&input[index * width..(index + 3) * width], &mut row);
-            let (most, sum) = pooled.split_at_mut(hidden);
-            for ((most, sum), value) in most.iter_mut().zip(sum).zip(&row) {
-                let value = value.max(0.0);
-                *most = most.max(value);
-                *sum += value;
-            }
-        }
-        let scale = 1.0 / libm::sqrtf(count.max(1) as f32);
-        pooled[hidden..].iter_mut().for_each(|sum| *sum *= scale);
-        let mut scores = vec![0.0_f32; self.output.outputs()];
-        self.output.apply(&pooled, &mut scores);
-        scores
+        let mut told = self.convolution.pooled((&input, self.words.unit()), width);
+        let scale = 1.0 / libm::sqrtf(count as f32);
+        told[self.convolution.outputs()..].iter_mut().for_each(|sum| *sum *= scale);
+        let (steps, unit) = fitted(&told);
+        told.extend(self.middle.apply((&steps, unit)).into_iter().map(|value| value.max(0.0)));
+        let (steps, unit) = fitted(&told);
+        self.output.apply((&steps, unit))
     }
 
     /// The vector of a word; of one that the list does not hold, the mean of its pieces'.
-    fn embed(&self, word: &[char], to: &mut [f32]) {
+    fn embed(&self, word: &[char], to: &mut [i16]) {
         let key = grams::finish(grams::word(word));
         if let Ok(row) = self.keys.binary_search(&key) {
-            self.words.add(row, 1.0, to);
+            self.words.copy(row, to);
             return;
         }
         let mut marked = Vec::with_capacity(word.len() + 2);
@@ -174,9 +172,7 @@ impl IntentModel {
                 }
             }
         }
-        for row in &rows[..count] {
-            self.pieces.add(*row, 1.0 / count as f32, to);
-        }
+        self.pieces.mean(&rows[..count], self.words.unit(), to);
     }
 }
 

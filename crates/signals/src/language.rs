@@ -155,13 +155,10 @@ impl LanguageModel {
             (None, _) => Language::OTHER,
             (Some((index, _)), None) => Language(index as u8),
             _ => {
-                let mut sums = vec![0; self.linear.classes.len()];
-                let mut count = 0;
-                features(text, |feature| {
-                    count += 1;
-                    self.linear.add(feature, &mut sums);
-                });
-                let mut scores = self.linear.scores(&sums, count);
+                let mut all = Vec::with_capacity(5 * CHARS_MAX);
+                features(text, |feature| all.push(feature));
+                // There are a few for each character that is looked at.
+                let mut scores = self.linear.scores(&self.linear.sums(&all), all.len() as u32);
                 for (score, language) in scores.iter_mut().zip(&self.languages) {
                     if !of_script(language) {
                         *score = f32::MIN;

@@ -16,6 +16,8 @@ pub(crate) struct Lexicon {
     slots: Vec<u16>,
     entries: Vec<Entry>,
     suffixes: Vec<(&'static str, usize)>,
+    /// The last bytes of suffixes, a bit each.
+    suffix_ends: u128,
     unspaced: Vec<(&'static str, usize)>,
 }
 
@@ -54,9 +56,12 @@ impl Lexicon {
             slots: vec![0; SLOT_COUNT],
             entries: Vec::new(),
             suffixes: Vec::new(),
+            suffix_ends: 0,
             unspaced: Vec::new(),
         };
         lexicon.add_topics(include_str!("../data/topics.txt"));
+        let ends = lexicon.suffixes.iter().filter_map(|(suffix, _)| suffix.bytes().last());
+        lexicon.suffix_ends = ends.fold(0, |ends, last| ends | bit(last));
         lexicon
     }
 
@@ -77,7 +82,8 @@ impl Lexicon {
 
     /// The index in [`Topic::GRAVEST_FIRST`] of the subject that the end of this word tells of.
     pub(crate) fn suffix_of(&self, word: &str) -> Option<usize> {
-        if word.len() < SUFFIXED_BYTES_MIN {
+        let last = *word.as_bytes().last()?;
+        if word.len() < SUFFIXED_BYTES_MIN || self.suffix_ends & bit(last) == 0 {
             return None;
         }
         self.suffixes.iter().find(|(suffix, _)| word.ends_with(suffix)).map(|(_, rank)| *rank)
@@ -147,6 +153,11 @@ impl Lexicon {
         }
         slot
     }
+}
+
+/// The bit of a byte; those beyond ASCII have none.
+fn bit(byte: u8) -> u128 {
+    1_u128.checked_shl(byte.into()).unwrap_or_default()
 }
 
 /// `head: body` lines of a list, without remarks.

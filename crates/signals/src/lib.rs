@@ -18,6 +18,7 @@ mod lexicon;
 mod grams;
 mod container;
 mod linear;
+mod wide;
 mod shape;
 mod language;
 mod tokens;

@@ -2,6 +2,7 @@
 
 use crate::container::{self, Kind, Writer};
 use crate::error::Error;
+use crate::wide::wide;
 
 /// Most classes and buckets that are read.
 const CLASSES_MAX: usize = 256;
@@ -57,11 +58,30 @@ impl Linear {
         }
     }
 
+    /// The sums of many features.
+    pub(crate) fn sums(&self, features: &[u32]) -> Vec<i32> {
+        let mut sums = vec![0; self.classes.len()];
+        add_all(features, (&self.weights, self.mask), &mut sums);
+        sums
+    }
+
     /// The scores that sums of `count` features come to.
     pub(crate) fn scores(&self, sums: &[i32], count: u32) -> Vec<f32> {
         let norm = norm(count);
         let scaled = sums.iter().zip(&self.scales).zip(&self.biases);
         scaled.map(|((sum, scale), bias)| *sum as f32 * scale * norm + bias).collect()
+    }
+}
+
+wide! {
+    /// Adds the weights of these features, side by side for all classes.
+    fn add_all(features: &[u32], weights: (&[i8], u32), sums: &mut [i32]) -> () {
+        let (weights, mask) = weights;
+        for feature in features {
+            let start = (feature & mask) as usize * sums.len();
+            let own = &weights[start..start + sums.len()];
+            sums.iter_mut().zip(own).for_each(|(sum, weight)| *sum += i32::from(*weight));
+        }
     }
 }
 

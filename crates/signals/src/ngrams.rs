@@ -56,11 +56,11 @@ pub(crate) fn dense(shape: &Shape) -> [f32; DENSE_COUNT] {
 
 /// Lower case, digits as `0`, words and signs with one space between.
 fn plain_of(text: &str, plain: &mut Vec<char>) {
-    let mut before = ' ';
+    let mut joins_before = false;
     plain.push(' ');
     for one in text.chars() {
-        let within_word = is_word(one) && is_word(before) && !is_han(one) && !is_han(before);
-        if !within_word && plain.last() != Some(&' ') {
+        let joins = is_word(one) && !is_han(one);
+        if !(joins && joins_before) && plain.last() != Some(&' ') {
             plain.push(' ');
         }
         match one {
@@ -70,7 +70,7 @@ fn plain_of(text: &str, plain: &mut Vec<char>) {
             _ if one.is_whitespace() => {}
             _ => plain.extend(one.to_lowercase()),
         }
-        before = one;
+        joins_before = joins;
     }
     if plain.last() != Some(&' ') {
         plain.push(' ');

@@ -3,9 +3,12 @@
 
 use crate::container::{self, Kind, Writer};
 use crate::error::Error;
+use crate::wide::wide;
 
 mod tokens;
+mod path;
 
+pub(crate) use path::best_path;
 pub(crate) use tokens::{Token, features, tokens_of};
 
 /// Most types of spans, and most features, that are read.
@@ -29,6 +32,8 @@ pub(crate) struct Tagger {
     pub(crate) moves: Vec<i32>,
     /// At the place of a feature or the next free one: its index plus one. Half of it is free.
     slots: Vec<u16>,
+    /// The weights again, in blocks of [`LANES`] for each feature, so that no block holds two features'.
+    blocks: Vec<[i8; LANES]>,
 }
 
 /// A span of tokens.
@@ -41,8 +46,11 @@ pub(crate) struct Marked {
     pub(crate) end: usize,
 }
 
-/// Far below every sum of weights, and far from overflow.
-const NEVER: i32 = i32::MIN / 4;
+/// Weights of a feature that are added side by side.
+const LANES: usize = 16;
+
+/// Most features of one token that are weighed: far more than it has.
+const HITS_MAX: usize = 128;
 
 // === impl Tagger ===
 
@@ -61,14 +69,14 @@ impl Tagger {
         let weights = reader.small("weights", marks * count)?;
         reader.finish()?;
         let moves = moves.into_iter().map(|weight| weight as i32).collect();
-        let slots = slots_of(&keys);
-        Ok(Self { version, types, keys, weights, moves, slots })
+        Ok(Self { version, ..Self::new(types, keys, weights, moves) })
     }
 
     /// A model of these weights, whose version its file will have.
     pub(crate) fn new(types: Vec<String>, keys: Vec<u32>, weights: Vec<i8>, moves: Vec<i32>) -> Self {
         let slots = slots_of(&keys);
-        Self { version: String::new(), types, keys, weights, moves, slots }
+        let blocks = blocks_of(&weights, 1 + 2 * types.len());
+        Self { version: String::new(), types, keys, weights, moves, slots, blocks }
     }
 
     /// The model as a file.
@@ -104,16 +112,47 @@ impl Tagger {
         let tokens = tokens_of(text, TOKENS_MAX);
         let marks = self.marks();
         let mut scores = vec![0_i32; tokens.len() * marks];
+        let mut hits = [0_usize; HITS_MAX];
         for (index, row) in scores.chunks_exact_mut(marks).enumerate() {
+            let mut count = 0;
             features(text, &tokens, index, |feature| {
-                let Some(own) = self.row(feature) else { return };
-                for (sum, weight) in row.iter_mut().zip(&self.weights[own * marks..]) {
-                    *sum += i32::from(*weight);
+                if let (Some(own), Some(hit)) = (self.row(feature), hits.get_mut(count)) {
+                    *hit = own;
+                    count += 1;
                 }
             });
+            sum(&hits[..count], &self.blocks, row);
         }
         spans_of(&tokens, &best_path(&scores, &self.moves, marks))
     }
+}
+
+wide! {
+    /// The sums of these features' weights.
+    fn sum(hits: &[usize], blocks: &[[i8; LANES]], row: &mut [i32]) -> () {
+        let per_feature = row.len().div_ceil(LANES);
+        for (at, row) in row.chunks_mut(LANES).enumerate() {
+            // A token has at most HITS_MAX features, so that sums of small numbers stay within 16 bits.
+            let mut sums = [0_i16; LANES];
+            for hit in hits {
+                let block = &blocks[hit * per_feature + at];
+                sums.iter_mut().zip(block).for_each(|(sum, weight)| *sum += i16::from(*weight));
+            }
+            row.iter_mut().zip(sums).for_each(|(row, sum)| *row = i32::from(sum));
+        }
+    }
+}
+
+/// Every feature's weights in blocks of its own; what is beyond the marks is zero.
+fn blocks_of(weights: &[i8], marks: usize) -> Vec<[i8; LANES]> {
+    let parts = weights.chunks_exact(marks).flat_map(|row| row.chunks(LANES));
+    parts
+        .map(|part| {
+            let mut block = [0; LANES];
+            block[..part.len()].copy_from_slice(part);
+            block
+        })
+        .collect()
 }
 
 /// The index of every key at its place in a table of a power of two, at least twice as long.
@@ -129,62 +168,6 @@ fn slots_of(keys: &[u32]) -> Vec<u16> {
         slots[slot] = index as u16 + 1;
     }
     slots
-}
-
-/// Whether a mark may follow another: a span goes on only where one of its type began. `marks` before: the beginning.
-pub(crate) fn may_follow(before: usize, mark: usize, marks: usize) -> bool {
-    match mark {
-        0 => true,
-        _ if mark % 2 == 1 => true,
-        _ => before != marks && (before == mark || before + 1 == mark),
-    }
-}
-
-/// The sequence of marks with the greatest sum; of equal ones the one with the lower marks.
-pub(crate) fn best_path(scores: &[i32], moves: &[i32], marks: usize) -> Vec<usize> {
-    let length = scores.len() / marks;
-    let mut from = vec![0_u8; length * marks];
-    let mut sums: Vec<i32> = vec![NEVER; marks];
-    let mut next = vec![NEVER; marks];
-    for at in 0..length {
-        let own = &scores[at * marks..(at + 1) * marks];
-        for mark in 0..marks {
-            let (mut best, mut origin) = (NEVER, 0);
-            let mut offer = |before: usize, sum: i32| {
-                let sum = sum + moves[before * marks + mark];
-                if sum > best {
-                    (best, origin) = (sum, before);
-                }
-            };
-            if at == 0 {
-                if may_follow(marks, mark, marks) {
-                    offer(marks, 0);
-                }
-            } else if mark != 0 && mark % 2 == 0 {
-                offer(mark - 1, sums[mark - 1]);
-                offer(mark, sums[mark]);
-            } else {
-                for (before, sum) in sums.iter().enumerate() {
-                    offer(before, *sum);
-                }
-            }
-            next[mark] = (best + own[mark]).max(NEVER);
-            from[at * marks + mark] = origin as u8;
-        }
-        std::mem::swap(&mut sums, &mut next);
-    }
-    let mut path = vec![0; length];
-    let mut mark = 0;
-    for (candidate, sum) in sums.iter().enumerate() {
-        if *sum > sums[mark] {
-            mark = candidate;
-        }
-    }
-    for at in (0..length).rev() {
-        path[at] = mark;
-        mark = usize::from(from[at * marks + mark]).min(marks - 1);
-    }
-    path
 }
 
 /// The spans that a sequence of marks stands for.

@@ -199,7 +199,7 @@ def label(teacher, texts):
 
 
 class Student(nn.Module):
-    def __init__(self, initial, pieces, hidden, outputs):
+    def __init__(self, initial, pieces, hidden, middle, outputs):
         super().__init__()
         width = initial.shape[1]
         self.words = nn.Embedding(len(initial) + 1, width, padding_idx=0)
@@ -209,20 +209,27 @@ class Student(nn.Module):
         self.pieces.weight.data.normal_(0, 0.2)
         self.edges = nn.Parameter(torch.randn(2, width) * 0.3)
         self.convolution = nn.Linear(3 * width, hidden)
-        self.output = nn.Linear(2 * hidden, outputs)
+        self.middle = nn.Linear(2 * hidden, middle)
+        self.output = nn.Linear(2 * hidden + middle, outputs)
         self.drop = nn.Dropout(0.1)
 
-    def forward(self, rows, unknown, offsets, pieces, mask, lengths):
+    def forward(self, rows, unknown, offsets, pieces, lengths):
+        """Words of all sentences one after another; `lengths` says how many each has."""
         x = self.words(rows)
         if unknown.numel():
-            x = x.view(-1, x.shape[-1]).index_add(0, unknown, self.pieces(pieces, offsets)).view_as(x)
-        size, _, width = x.shape
-        x = torch.cat([self.edges[0].expand(size, 1, width), x, torch.zeros(size, 1, width)], 1)
-        x[torch.arange(size), lengths + 1] = self.edges[1]
-        x = self.drop(x)
-        y = F.relu(self.convolution(torch.cat([x[:, :-2], x[:, 1:-1], x[:, 2:]], -1))) * mask.unsqueeze(-1)
-        pooled = [y.max(1).values, y.sum(1) / lengths.clamp(min=1).unsqueeze(1).sqrt()]
-        return self.output(self.drop(torch.cat(pooled, 1)))
+            x = x.index_add(0, unknown, self.pieces(pieces, offsets))
+        ends = lengths.cumsum(0)
+        before, after = x.roll(1, 0), x.roll(-1, 0)
+        before = before.index_copy(0, ends - lengths, self.edges[:1].expand(len(lengths), -1))
+        after = after.index_copy(0, ends - 1, self.edges[1:].expand(len(lengths), -1))
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.training):
+            y = F.relu(self.convolution(self.drop(torch.cat([before, x, after], 1))))
+        y = y.float()
+        most = torch.segment_reduce(y, "max", lengths=lengths, initial=0)
+        pooled = [most, torch.segment_reduce(y, "sum", lengths=lengths) / lengths.unsqueeze(1).sqrt()]
+        pooled = self.drop(torch.cat(pooled, 1))
+        # What no single filter sees: which of them answered together.
+        return self.output(torch.cat([pooled, self.drop(F.relu(self.middle(pooled)))], 1))
 
 
 class Reader:
@@ -244,34 +251,38 @@ class Reader:
         return self.memo[word]
 
     def batch(self, sentences, forget=0.0):
-        longest = max(1, max(len(sentence) for sentence in sentences))
-        rows = np.zeros((len(sentences), longest), dtype=np.int64)
-        mask = np.zeros((len(sentences), longest), dtype=np.float32)
-        unknown, offsets, pieces = [], [], []
-        for at, sentence in enumerate(sentences):
-            mask[at, : len(sentence)] = 1
-            for place, (row, own) in enumerate(sentence):
+        rows, unknown, offsets, pieces = [], [], [], []
+        for sentence in sentences:
+            for row, own in sentence or [(0, [])]:
                 if row and forget and self.rng.random() < forget:
                     row = 0
-                rows[at, place] = row
                 if row == 0:
-                    unknown.append(at * longest + place)
+                    unknown.append(len(rows))
                     offsets.append(len(pieces))
                     pieces += own
-        long = lambda values: torch.tensor(values, dtype=torch.long)
-        lengths = long([len(sentence) for sentence in sentences])
-        return torch.from_numpy(rows), long(unknown), long(offsets), long(pieces), torch.from_numpy(mask), lengths
+                rows.append(row)
+        lengths = [max(1, len(sentence)) for sentence in sentences]
+        return [torch.tensor(values, dtype=torch.long) for values in (rows, unknown, offsets, pieces, lengths)]
 
 
-def study(student, reader, sets, first, steps, rng):
-    """`sets`: lists of (sentence, scores, label), with how many of each make a batch."""
+def study(student, reader, sets, first, steps, rng, path):
+    """`sets`: lists of (sentence, scores, label), with how many of each make a batch. Goes on from what it left at `path`."""
     tables = [student.words.weight, student.pieces.weight]
     others = [one for one in student.parameters() if all(one is not table for table in tables)]
-    optimiser = torch.optim.AdamW([{"params": others, "weight_decay": 0.01}, {"params": tables, "weight_decay": 0.0}], lr=3e-3, betas=(0.9, 0.99))
+    groups = [{"params": others, "weight_decay": 0.01}, {"params": tables, "weight_decay": 0.0}]
+    optimiser = torch.optim.AdamW(groups, lr=3e-3, betas=(0.9, 0.99), fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: min(1, (step + 1) / 200) * max(0.0, 1 - step / steps))
+    parts = [student, optimiser, schedule]
+    done = 0
+    if path.exists():
+        done, states, chance, own = torch.load(path, weights_only=False)
+        for part, state in zip(parts, states):
+            part.load_state_dict(state)
+        torch.set_rng_state(chance)
+        rng.setstate(own)
     student.train()
     heat = 0.5
-    for step in range(steps):
+    for step in range(done, steps):
         batch = [one for part, count in sets for one in rng.sample(part, count)]
         scores = student(*reader.batch([one[0] for one in batch], 0.05))
         wanted = torch.stack([one[1] for one in batch]).float()
@@ -289,6 +300,9 @@ def study(student, reader, sets, first, steps, rng):
         schedule.step()
         if (step + 1) % 500 == 0:
             print(f"step {step + 1} loss {loss.item():.3f}", flush=True)
+            state = step + 1, [part.state_dict() for part in parts], torch.get_rng_state(), rng.getstate()
+            torch.save(state, path.with_suffix(".new"))
+            os.replace(path.with_suffix(".new"), path)
 
 
 def answer(student, reader, sentences):
@@ -332,10 +346,11 @@ def export(student, vocabulary, lists, thresholds, path):
         raise SystemExit("two words of the list have the same hash; leave one out")
     state = {name: value.numpy() for name, value in student.state_dict().items()}
     body = names(["clinc150", "hwu64"]) + floats(thresholds) + names(lists[0]) + names(lists[1])
-    body += whole(state["edges"].shape[1]) + whole(len(state["convolution.bias"]))
+    body += whole(state["edges"].shape[1]) + whole(len(state["convolution.bias"])) + whole(len(state["middle.bias"]))
     body += whole(len(keys)) + keys[order].tobytes() + table(state["words.weight"][1:][order])
     body += whole(len(state["pieces.weight"])) + table(state["pieces.weight"]) + floats(state["edges"])
     body += layer(state["convolution.weight"], state["convolution.bias"])
+    body += layer(state["middle.weight"], state["middle.bias"])
     body += layer(state["output.weight"] * SHARPNESS, state["output.bias"] * SHARPNESS)
     sealed = b"CWSIG01I" + whole(len(body)) + body
     path.write_bytes(sealed + blake3.blake3(sealed).digest())
@@ -360,12 +375,13 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=3, help="of the teacher")
     parser.add_argument("--texts", type=int, default=150_000, help="made texts")
-    parser.add_argument("--steps", type=int, default=30_000, help="of the student")
-    parser.add_argument("--vocabulary", type=int, default=11_000)
+    parser.add_argument("--steps", type=int, default=12_000, help="of the student")
+    parser.add_argument("--vocabulary", type=int, default=8_200)
     parser.add_argument("--width", type=int, default=64)
-    parser.add_argument("--hidden", type=int, default=160)
+    parser.add_argument("--hidden", type=int, default=256)
+    parser.add_argument("--middle", type=int, default=384)
     parser.add_argument("--pieces", type=int, default=2048)
-    parser.add_argument("--reject", type=float, default=0.01, help="share of requests in scope that is rejected")
+    parser.add_argument("--reject", type=float, default=0.001, help="share of requests in scope that is rejected")
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(args.threads)
@@ -391,12 +407,17 @@ def main():
     _, _, axes = torch.pca_lowrank(vectors, q=args.width, center=False, niter=4)
     initial = vectors @ axes
     reader = Reader(vocabulary, args.pieces, rng)
-    student = Student(initial / initial.std() * 0.3, args.pieces, args.hidden, sum(map(len, data.lists)))
+    student = Student(initial / initial.std() * 0.3, args.pieces, args.hidden, args.middle, sum(map(len, data.lists)))
     withheld = {" ".join(words(data.texts[at])) for at in data.held} | {" ".join(words(text)) for text in data.out}
     taught = [(reader.read(text), labelled[0][at], data.labels[at]) for at, text in enumerate(data.texts) if at not in data.held]
     other = [(reader.read(text), labelled[1][at], -1) for at, text in enumerate(data.other)]
     more = [(reader.read(text), labelled[2][at], -1) for at, text in enumerate(made) if text not in withheld]
-    study(student, reader, [(taught, 48), (other, 20), (more, 60)], first, args.steps, rng)
+
+    def learned():
+        study(student, reader, [(taught, 48), (other, 20), (more, 60)], first, args.steps, rng, args.work / "study.pt")
+        return student.state_dict()
+
+    student.load_state_dict(kept(args.work / "student.pt", learned))
 
     inside = answer(student, reader, [reader.read(data.texts[at]) for at in sorted(data.held)])[:, :first]
     outside = answer(student, reader, [reader.read(text) for text in data.out])[:, :first]

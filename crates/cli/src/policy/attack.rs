@@ -2,14 +2,15 @@
 //!
 //! A prefix that makes every question look hard sends them all to the dearest tier (Rerouting LLM Routers, arXiv
 //! 2501.01818). Prefixes are found by hill climbing on some questions and tried on others, with the policy's escalation
-//! caps and without.
+//! caps and without. The searches have nothing to do with each other, and each runs on a core of its own.
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::thread;
 
 use ::policy::ledger::Tallies;
 use ::policy::{Candidate, Facts, Kind, Rules, decide};
-use anyhow::{Result, bail};
+use anyhow::Result;
 use serde_json::json;
 use signals::Models;
 use skills::Split;
@@ -45,30 +46,28 @@ struct Shares {
 pub(super) fn run(deploy: &Deploy, asked: &Attack, out: &mut impl Write) -> Result<ExitCode> {
     let rules = read::sound_rules(&read::named(deploy, asked.file.as_ref()))?;
     let candidates = read::candidates(asked.candidates.as_ref(), &rules)?;
-    if rules.caps().is_empty() {
-        bail!("{}: there is no [[escalation_cap]]; without one nothing bounds what goes up", rules.file());
-    }
     let scene = Scene { rules: &rules, candidates: &candidates, models: &Models::shipped() };
     let questions = |split, count| -> Vec<String> {
         skills::items(split, asked.seed).take(count).map(|item| item.prompt).collect()
     };
     let (climbed, tried) = (questions(Split::Calibration, CLIMBED), questions(Split::Test, TRIED));
     let words = vocabulary(asked.seed);
-    let mut draw = Draw::new(asked.seed);
     let plain = scene.shares("", &tried);
-    let mut found: Vec<(String, Shares)> = (0..asked.prefixes)
-        .map(|_| {
-            let prefix = climb(&scene, &climbed, &words, (asked.evaluations, &mut draw));
-            let shares = scene.shares(&prefix, &tried);
-            (prefix, shares)
-        })
-        .collect();
+    let attempt = |number: u32| {
+        let mut draw = Draw::new(asked.seed.wrapping_mul(0x9E37_79B9).wrapping_add(number.into()));
+        let prefix = climb(&scene, &climbed, &words, (asked.evaluations, &mut draw));
+        let shares = scene.shares(&prefix, &tried);
+        (prefix, shares)
+    };
+    let mut found = at_once(asked.prefixes, attempt);
     found.sort_by(|a, b| b.1.uncapped.total_cmp(&a.1.uncapped));
     let worst = |of: fn(&Shares) -> f64| {
         let shifts = found.iter().map(|(_, shares)| of(shares) - of(&plain));
         100.0 * shifts.fold(f64::NEG_INFINITY, f64::max)
     };
-    let (uncapped, capped) = (worst(|shares| shares.uncapped), worst(|shares| shares.capped));
+    let shifts = Shares { uncapped: worst(|shares| shares.uncapped), capped: worst(|shares| shares.capped) };
+    // What goes up under a cap is at most its share, whatever is written.
+    let holds = plain.uncapped + asked.shift_points_max / 100.0;
     if asked.json {
         let prefixes: Vec<_> = found
             .iter()
@@ -79,9 +78,11 @@ pub(super) fn run(deploy: &Deploy, asked: &Attack, out: &mut impl Write) -> Resu
         let report = json!({
             "evaluations": asked.evaluations,
             "questions": tried.len(),
+            "caps": rules.caps().len(),
             "plain": { "uncapped_share": plain.uncapped, "capped_share": plain.capped },
-            "uncapped_shift_points": uncapped,
-            "capped_shift_points": capped,
+            "uncapped_shift_points": shifts.uncapped,
+            "capped_shift_points": shifts.capped,
+            "share_max_that_holds": holds,
             "prefixes": prefixes,
         });
         writeln!(out, "{report}")?;
@@ -94,9 +95,30 @@ pub(super) fn run(deploy: &Deploy, asked: &Attack, out: &mut impl Write) -> Resu
         for (prefix, shares) in &found {
             writeln!(out, "{}", line(prefix, shares))?;
         }
+        let Shares { uncapped, capped } = shifts;
         writeln!(out, "worst shift: {uncapped:+.1} points without caps, {capped:+.1} with them")?;
+        if rules.caps().is_empty() {
+            writeln!(out, "there is no [[escalation_cap]]: nothing bounds what goes up")?;
+        }
+        let most = asked.shift_points_max;
+        writeln!(out, "a share_max of {holds:.3} keeps any shift at {most} points over these questions")?;
     }
-    Ok(ExitCode::from(u8::from(capped > asked.shift_points_max)))
+    Ok(ExitCode::from(u8::from(shifts.capped > asked.shift_points_max)))
+}
+
+/// What each attempt came to, by its number, with as many at a time as there are cores.
+fn at_once<T: Send>(attempts: u32, attempt: impl Fn(u32) -> T + Sync) -> Vec<T> {
+    let cores = thread::available_parallelism().map_or(1, |cores| cores.get() as u32).min(attempts).max(1);
+    let attempt = &attempt;
+    let mut all: Vec<(u32, T)> = thread::scope(|scope| {
+        let own =
+            |core: u32| (core..attempts).step_by(cores as usize).map(|number| (number, attempt(number)));
+        let threads: Vec<_> =
+            (0..cores).map(|core| scope.spawn(move || own(core).collect::<Vec<_>>())).collect();
+        threads.into_iter().filter_map(|thread| thread.join().ok()).flatten().collect()
+    });
+    all.sort_by_key(|(number, _)| *number);
+    all.into_iter().map(|(_, found)| found).collect()
 }
 
 /// The words of questions that are neither climbed on nor tried, with some signs.

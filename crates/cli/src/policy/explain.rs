@@ -66,7 +66,14 @@ fn facts(asked: &Explain, of_text: Facts) -> Result<Facts> {
         let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
         all.insert(name.to_owned(), value);
     }
-    serde_json::from_value(all.into()).context("a --fact does not fit")
+    let facts: Facts = serde_json::from_value(all.into()).context("a --fact does not fit")?;
+    let shares = [("battery", facts.battery), ("intent_probability", Some(facts.intent_probability))];
+    for (name, share) in shares {
+        if let Some(share) = share.filter(|share| !(0.0..=1.0).contains(share)) {
+            anyhow::bail!("a --fact does not fit: `{name}` is {share}; give a number from 0 to 1");
+        }
+    }
+    Ok(facts)
 }
 
 fn print(out: &mut impl Write, decision: &Decision) -> Result<()> {

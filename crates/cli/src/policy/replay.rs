@@ -49,7 +49,8 @@ pub(super) struct Move {
     pub(super) right: f64,
 }
 
-/// Prints the report and writes the page. 1 where a line of this very policy decides otherwise than it was logged.
+/// Prints the report and writes the page. 1 where a line of this very policy decides otherwise than it was logged, or a
+/// line is broken.
 pub(super) fn run(_: &Deploy, asked: &Replay, out: &mut impl Write) -> Result<ExitCode> {
     let new = read::sound_rules(&asked.policy)?;
     let old = asked.against.as_deref().map(read::sound_rules).transpose()?;
@@ -80,7 +81,7 @@ pub(super) fn run(_: &Deploy, asked: &Replay, out: &mut impl Write) -> Result<Ex
     } else {
         report.print(out)?;
     }
-    Ok(ExitCode::from(u8::from(replayed.otherwise > 0)))
+    Ok(ExitCode::from(u8::from(replayed.otherwise > 0 || log.broken.count > 0)))
 }
 
 /// A log as its lines, whether it is still lines or Parquet by now.

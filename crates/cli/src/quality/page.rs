@@ -10,7 +10,8 @@ use super::pair::Pair;
 use super::sureness;
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;\
-color:#1b1f24;background:#fff}td{padding:.2rem .6rem;border-bottom:1px solid #8884}svg{width:100%;max-width:36rem;\
+color:#1b1f24;background:#fff}table{border-collapse:collapse}\
+td{padding:.2rem .6rem;border-bottom:1px solid #8884}td+td{text-align:right;font-variant-numeric:tabular-nums}svg{width:100%;max-width:36rem;\
 height:auto;margin:1rem 0}svg text{font:13px system-ui,sans-serif;fill:currentColor}path{fill:none;stroke-width:2}\
 .routed{stroke:#2f6f9f;fill:#2f6f9f}.length{stroke:#b3762d;fill:#b3762d}.oracle{stroke:#4f8a4c;fill:#4f8a4c}\
 .plain{stroke:#8888;fill:#8888;stroke-dasharray:4}path.routed,path.length,path.oracle,path.plain{fill:none}\
@@ -36,8 +37,10 @@ pub(super) fn page(report: &Value, pair: &Pair, outcomes: &Outcomes, predicted: 
     ];
     let mut html = format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Evaluation of routing</title>\
-         <style>{STYLE}</style><h1>Evaluation of routing</h1><p>Every prediction is of a text that was not learned \
-         from.</p><h2>Accuracy by the share sent to the strong model</h2>{}",
+         <style>{STYLE}</style><h1>Evaluation of routing</h1><p>Weak: {}; strong: {}. Every prediction is of a text \
+         that was not learned from.</p><h2>Accuracy by the share sent to the strong model</h2>{}",
+        escaped(report["weak"].as_str().unwrap_or_default()),
+        escaped(report["strong"].as_str().unwrap_or_default()),
         picture("share sent up", "accuracy", &lines)
     );
     html.push_str("<h2>Reliability</h2>");

@@ -1,10 +1,21 @@
-//! Tables and layers of the network: small whole numbers in the file, floats of fixed order in use.
+//! Tables and layers of the network. Weights and what they are multiplied with are whole numbers, so that sums are exact
+//! in every order and on every target.
 
 use crate::container::Reader;
 use crate::error::Error;
 
-/// Outputs that are summed side by side: enough to fill the registers, few enough to stay in them.
-const LANES: usize = 16;
+mod products;
+
+use products::products;
+
+/// The greatest whole number that an input is told by: with [`FAN_MAX`] inputs a sum stays within 32 bits.
+const INPUT_MOST: f32 = 4095.0;
+
+/// Most inputs of a layer.
+pub(super) const FAN_MAX: usize = 4096;
+
+/// A word's vector in finer steps than the table's own, so that the mean of several pieces is told well.
+const FINER: i16 = 16;
 
 /// Rows of small whole numbers with one scale.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,19 +41,51 @@ impl Table {
         self.values.len() / self.width.max(1)
     }
 
-    /// Adds a row times `share`.
-    pub(super) fn add(&self, row: usize, share: f32, to: &mut [f32]) {
-        let scale = self.scale * share;
-        for (sum, value) in to.iter_mut().zip(&self.values[row * self.width..]) {
-            *sum += f32::from(*value) * scale;
+    /// What one step of a vector counts that [`Table::copy`] gave.
+    pub(super) fn unit(&self) -> f32 {
+        self.scale / f32::from(FINER)
+    }
+
+    /// A row as it is.
+    pub(super) fn copy(&self, row: usize, to: &mut [i16]) {
+        for (to, value) in to.iter_mut().zip(&self.values[row * self.width..]) {
+            *to = i16::from(*value) * FINER;
+        }
+    }
+
+    /// The mean of several rows, in steps of `unit`.
+    pub(super) fn mean(&self, rows: &[usize], unit: f32, to: &mut [i16]) {
+        let factor = self.scale / unit / rows.len().max(1) as f32;
+        for (at, to) in to.iter_mut().enumerate() {
+            let sum: i32 = rows.iter().map(|row| i32::from(self.values[row * self.width + at])).sum();
+            *to = whole(sum as f32 * factor);
         }
     }
 }
 
-/// A layer that multiplies and adds. Its weights stand in blocks of [`LANES`] outputs, input by input.
+/// The nearest whole number that an input may have; of two, the one further from zero.
+fn whole(value: f32) -> i16 {
+    // The cast cuts off what is behind the point.
+    (value.clamp(-INPUT_MOST, INPUT_MOST) + 0.5_f32.copysign(value)) as i16
+}
+
+/// Values in steps of `unit`.
+pub(super) fn in_steps(values: &[f32], unit: f32) -> Vec<i16> {
+    values.iter().map(|value| whole(value / unit)).collect()
+}
+
+/// Values in steps that reach to the greatest of them, and what a step counts.
+pub(super) fn fitted(values: &[f32]) -> (Vec<i16>, f32) {
+    let most = values.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+    let unit = if most > 0.0 { most / INPUT_MOST } else { 1.0 };
+    (in_steps(values, unit), unit)
+}
+
+/// A layer that multiplies and adds: the weights of each output side by side, with a scale and a bias for each.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Layer {
-    blocks: Vec<[f32; LANES]>,
+    weights: Vec<i8>,
+    scales: Vec<f32>,
     biases: Vec<f32>,
     inputs: usize,
 }
@@ -52,55 +95,44 @@ pub(super) struct Layer {
 impl Layer {
     /// Reads a scale and a bias for each output, then the weights, output by output.
     pub(super) fn read(reader: &mut Reader<'_>, inputs: usize, outputs: usize) -> Result<Self, Error> {
+        if inputs > FAN_MAX {
+            return reader.refuse("inputs");
+        }
         let scales = reader.floats("scales", outputs)?;
         let biases = reader.floats("biases", outputs)?;
-        let weights = reader.small("weights", inputs * outputs)?;
-        let mut blocks = vec![[0.0; LANES]; outputs.div_ceil(LANES) * inputs];
-        for (output, scale) in scales.iter().enumerate() {
-            for input in 0..inputs {
-                let block = &mut blocks[output / LANES * inputs + input];
-                block[output % LANES] = f32::from(weights[output * inputs + input]) * scale;
-            }
-        }
-        Ok(Self { blocks, biases, inputs })
+        Ok(Self { weights: reader.small("weights", inputs * outputs)?, scales, biases, inputs })
     }
 
     pub(super) fn outputs(&self) -> usize {
         self.biases.len()
     }
 
-    /// Every output is its bias plus its products in the order of the inputs.
-    pub(super) fn apply(&self, input: &[f32], output: &mut [f32]) {
-        #[cfg(target_arch = "x86_64")]
-        if std::arch::is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor has the feature that the function asks for, as was just seen.
-            return unsafe { self.apply_wide(input, output) };
-        }
-        self.sum(input, output);
+    /// Every output for one input.
+    pub(super) fn apply(&self, (input, unit): (&[i16], f32)) -> Vec<f32> {
+        let sums = products(&self.weights, &[input]);
+        sums.into_iter().enumerate().map(|(at, sum)| self.told(at, sum, unit)).collect()
     }
 
-    /// The same sums eight at a time. A product is rounded before it is added here too, and each output adds in the same
-    /// order, so that the bits are the same.
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2")]
-    fn apply_wide(&self, input: &[f32], output: &mut [f32]) {
-        self.sum(input, output);
-    }
-
-    #[inline(always)]
-    fn sum(&self, input: &[f32], output: &mut [f32]) {
-        let blocks = self.blocks.chunks_exact(self.inputs);
-        for ((weights, output), biases) in blocks.zip(output.chunks_mut(LANES)).zip(self.biases.chunks(LANES))
-        {
-            let mut sums = [0.0_f32; LANES];
-            sums[..biases.len()].copy_from_slice(biases);
-            for (value, block) in input.iter().zip(weights) {
-                for (sum, weight) in sums.iter_mut().zip(block) {
-                    *sum += value * weight;
-                }
+    /// What every output comes to over the places of a longer input, each a window that begins `step` after the last:
+    /// first the greatest of each output, where it is above zero, then the sums of those above zero.
+    pub(super) fn pooled(&self, (input, unit): (&[i16], f32), step: usize) -> Vec<f32> {
+        let outputs = self.outputs();
+        let windows: Vec<&[i16]> = input.windows(self.inputs).step_by(step).collect();
+        let sums = products(&self.weights, &windows);
+        let mut pooled = vec![0.0_f32; 2 * outputs];
+        let (most, total) = pooled.split_at_mut(outputs);
+        for (at, own) in sums.chunks_exact(windows.len().max(1)).enumerate() {
+            for sum in own {
+                let value = self.told(at, *sum, unit).max(0.0);
+                most[at] = most[at].max(value);
+                total[at] += value;
             }
-            output.copy_from_slice(&sums[..output.len()]);
         }
+        pooled
+    }
+
+    fn told(&self, output: usize, sum: i32, unit: f32) -> f32 {
+        sum as f32 * (self.scales[output] * unit) + self.biases[output]
     }
 }
 
@@ -108,21 +140,62 @@ impl Layer {
 mod tests {
     use super::*;
 
+    fn layer(inputs: usize, outputs: usize) -> Layer {
+        let weight = |at: usize| (at * 7919 % 255) as i32 - 127;
+        Layer {
+            weights: (0..inputs * outputs).map(|at| weight(at) as i8).collect(),
+            scales: (0..outputs).map(|at| 0.01 + at as f32 / 97.0).collect(),
+            biases: (0..outputs).map(|at| at as f32 / 31.0 - 0.3).collect(),
+            inputs,
+        }
+    }
+
     #[test]
-    fn wide_and_narrow_sums_have_the_same_bits() {
+    fn an_output_is_the_exact_sum_of_products_scaled() {
         let (inputs, outputs) = (37_usize, 21_usize);
-        let value = |at: usize| ((at * 7919 % 1009) as f32 - 504.0) / 97.0;
-        let blocks = (0..outputs.div_ceil(LANES) * inputs)
-            .map(|block| std::array::from_fn(|lane| value(block * LANES + lane)))
-            .collect();
-        let layer = Layer { blocks, biases: (0..outputs).map(value).collect(), inputs };
-        let input: Vec<f32> = (0..inputs).map(|at| value(at * 31 + 5)).collect();
-        let (mut one, mut other) = (vec![0.0; outputs], vec![0.0; outputs]);
-        layer.apply(&input, &mut one);
-        layer.sum(&input, &mut other);
-        assert_eq!(one, other);
-        let expected =
-            (0..inputs).fold(value(20), |sum, at| sum + input[at] * value((inputs + at) * LANES + 4));
-        assert_eq!(one[20].to_bits(), expected.to_bits());
+        let layer = layer(inputs, outputs);
+        let input: Vec<i16> = (0..inputs).map(|at| (at * 4001 % 8191) as i16 - 4095).collect();
+        for (output, told) in layer.apply((&input, 0.25)).into_iter().enumerate() {
+            let sum: i64 = (0..inputs)
+                .map(|at| i64::from(input[at]) * i64::from(layer.weights[output * inputs + at]))
+                .sum();
+            let expected = sum as f32 * (layer.scales[output] * 0.25) + layer.biases[output];
+            assert_eq!(told.to_bits(), expected.to_bits());
+        }
+    }
+
+    #[test]
+    fn pooling_is_applying_at_every_place() {
+        let (step, outputs) = (8_usize, 5_usize);
+        let layer = layer(3 * step, outputs);
+        let input: Vec<i16> = (0..7 * step).map(|at| (at * 331 % 801) as i16 - 400).collect();
+        let (mut most, mut sums) = (vec![0.0_f32; outputs], vec![0.0_f32; outputs]);
+        for place in 0..5 {
+            let window = &input[place * step..(place + 3) * step];
+            for (at, value) in layer.apply((window, 0.5)).into_iter().enumerate() {
+                most[at] = most[at].max(value.max(0.0));
+                sums[at] += value.max(0.0);
+            }
+        }
+        most.extend(sums);
+        assert_eq!(layer.pooled((&input, 0.5), step), most);
+    }
+
+    #[test]
+    fn the_greatest_sum_fits() {
+        let most = FAN_MAX as f64 * f64::from(INPUT_MOST) * 128.0;
+        assert!(most < f64::from(i32::MAX), "{most}");
+    }
+
+    #[test]
+    fn the_mean_of_rows_is_told_in_the_steps_asked_for() {
+        let table = Table { values: vec![10, -20, 30, 40], scale: 0.5, width: 2 };
+        let mut to = [0_i16; 2];
+        table.mean(&[0, 1], 0.25, &mut to);
+        assert_eq!(to, [40, 20]);
+        table.copy(1, &mut to);
+        assert_eq!((to, table.unit()), ([480, 640], 0.03125));
+        assert_eq!(fitted(&[0.0, -2.0, 0.5]), (vec![0, -4095, 1024], 2.0 / 4095.0));
+        assert_eq!(fitted(&[]), (vec![], 1.0));
     }
 }

@@ -92,10 +92,8 @@ impl Token {
             _ if one.is_alphabetic() => 5,
             _ => 0x100 + u32::from(one),
         };
-        for lower in one.to_lowercase() {
-            let lower = if self.sort == Sort::Digits { '0' } else { lower };
-            self.word = step(self.word, u32::from(lower));
-        }
+        self.word =
+            if self.sort == Sort::Digits { step(self.word, u32::from('0')) } else { lower(self.word, one) };
         // Digits show how many they are; of letters a run is one, and a capital beyond the first shows.
         if class == 3 || self.shape % 16 != class % 16 {
             self.shape = (self.shape.wrapping_mul(0x9E37_79B1) & !15) | (class % 16) | (class & 0x100) << 8;
@@ -141,18 +139,26 @@ pub(crate) fn features(text: &str, tokens: &[Token], index: usize, mut each: imp
     tell(43, step(first, token.shape));
 }
 
+/// A hash with the small letter of `one` in it.
+fn lower(hash: u32, one: char) -> u32 {
+    if one.is_ascii() {
+        return step(hash, u32::from(one.to_ascii_lowercase()));
+    }
+    one.to_lowercase().fold(hash, |hash, one| step(hash, u32::from(one)))
+}
+
 /// The first two and three and the last two to four letters.
 fn affixes(word: &str, tell: &mut impl FnMut(u32, u32)) {
     let mut hash = 0x51;
     for (length, one) in word.chars().take(3).enumerate() {
-        hash = one.to_lowercase().fold(hash, |hash, one| step(hash, u32::from(one)));
+        hash = lower(hash, one);
         if length > 0 {
             tell(30 + length as u32, hash);
         }
     }
     let mut hash = 0x52;
     for (length, one) in word.chars().rev().take(4).enumerate() {
-        hash = one.to_lowercase().fold(hash, |hash, one| step(hash, u32::from(one)));
+        hash = lower(hash, one);
         if length > 0 {
             tell(34 + length as u32, hash);
         }

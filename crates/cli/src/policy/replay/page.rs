@@ -11,7 +11,7 @@ use ::policy::Dollars;
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;\
 color:#1b1f24;background:#fff}table{border-collapse:collapse;width:100%;margin:1rem 0}td,th{padding:.3rem .6rem;\
-border-bottom:1px solid #8884;text-align:right}td:first-child,th:first-child{text-align:left}\
+border-bottom:1px solid #8884;text-align:right}td:first-child,th:first-child{text-align:left;white-space:nowrap}\
 svg{width:100%;height:auto;margin:1rem 0}svg text{font:13px system-ui,sans-serif;fill:currentColor}\
 .before{fill:#9aa5b1}.after{fill:#2f6f9f}.range{stroke:#2f6f9f;stroke-width:3}.zero{stroke:#8888;stroke-dasharray:4}\
 @media(prefers-color-scheme:dark){body{color:#e6e8ea;background:#14171a}.after{fill:#6fb1e0}.range{stroke:#6fb1e0}}";

@@ -72,7 +72,12 @@ pub(super) fn intervals(title: &str, of: &[(String, Interval)]) -> String {
 }
 
 fn label(value: f64) -> String {
-    if value == 0.0 { "0".to_owned() } else { format!("{value:+.2e}") }
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    // Three digits that say something, without an exponent.
+    let digits = (2.0 - value.abs().log10().floor()).clamp(0.0, 12.0) as usize;
+    format!("{value:+.digits$}")
 }
 
 fn open(title: &str, height: f64) -> String {
