@@ -48,6 +48,14 @@ pub struct Parts {
     pub policy: Option<PathBuf>,
 }
 
+impl Parts {
+    /// Whether any part is replaced.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        self.edge_model.is_some() || self.cloud_model.is_some() || self.policy.is_some()
+    }
+}
+
 /// `causeway up`
 #[derive(Debug, Args)]
 pub struct Up {
@@ -71,7 +79,7 @@ pub struct Ask {
     /// What to ask.
     pub text: String,
     /// The agent's socket; without it a demo road is started for this one question.
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["edge_model", "cloud_model", "policy"])]
     pub socket: Option<PathBuf>,
     /// The demo's parts, when one is started.
     #[command(flatten)]
@@ -89,10 +97,10 @@ pub struct Ask {
     #[arg(long)]
     pub model: Option<String>,
     /// Most tokens to produce.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub max_tokens: Option<u32>,
     /// 0 is greedy.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub temperature: Option<f32>,
     /// Print one JSON object.
     #[arg(long)]
@@ -113,8 +121,8 @@ pub enum Model {
 /// `causeway model eval`
 #[derive(Debug, Args)]
 pub struct Eval {
-    /// Questions of the test set.
-    #[arg(long, default_value_t = 3000)]
+    /// Questions of the test set, at least one.
+    #[arg(long, default_value_t = 3000, value_parser = items)]
     pub items: usize,
     /// The test set's seed.
     #[arg(long, default_value_t = 1)]
@@ -147,8 +155,8 @@ pub struct Data {
 /// `causeway model outcomes`
 #[derive(Debug, Args)]
 pub struct Outcomes {
-    /// How many questions.
-    #[arg(long, default_value_t = 4000)]
+    /// How many questions, at least one.
+    #[arg(long, default_value_t = 4000, value_parser = items)]
     pub items: usize,
     /// The calibration set's seed.
     #[arg(long, default_value_t = 1)]
@@ -278,5 +286,13 @@ impl From<PriorityArg> for proto::v1::Priority {
             PriorityArg::Normal => Self::Normal,
             PriorityArg::Background => Self::Background,
         }
+    }
+}
+
+/// A number of items that something can be measured on.
+fn items(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("a whole number of at least 1".to_owned()),
+        Ok(items) => Ok(items),
     }
 }

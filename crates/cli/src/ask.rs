@@ -6,8 +6,8 @@ use mesh::connect::Channel;
 use proto::v1::generate_event::Event;
 use proto::v1::generation_client::GenerationClient;
 use proto::v1::{
-    Action, ContentPart, Decision, GenerateRequest, Priority, Privacy, Role, Sampling, Turn, Usage,
-    content_part,
+    Action, ContentPart, Decision, FinishReason, GenerateRequest, Priority, Privacy, Role, Sampling, Turn,
+    Usage, content_part,
 };
 
 /// A question with how it may be answered.
@@ -42,6 +42,8 @@ pub struct Answer {
     pub place: String,
     /// The attempt that answered, from 1.
     pub attempt: u32,
+    /// The place was lost in the midst of it, so that it is not all.
+    pub interrupted: bool,
     /// Tokens in and out.
     pub usage: Option<Usage>,
     /// US dollars.
@@ -106,6 +108,7 @@ pub async fn ask(
             Some(Event::Action(action)) => answer.action = Some(action),
             Some(Event::Done(done)) => {
                 answer.total = start.elapsed();
+                answer.interrupted = done.finish_reason() == FinishReason::Interrupted;
                 answer.usage = done.usage;
                 answer.price_usd = done.price_usd;
             }

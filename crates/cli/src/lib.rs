@@ -30,6 +30,8 @@ pub use tour::{Expected, Stop, stops};
 pub fn main(arguments: Arguments) -> ExitCode {
     match run(arguments, &mut io::stdout()) {
         Ok(code) => code,
+        // Whoever read the output has gone: the status that a shell shows for it, and no complaint.
+        Err(error) if reader_is_gone(&error) => ExitCode::from(141),
         Err(error) => {
             let _ = writeln!(io::stderr(), "causeway: {error:#}");
             ExitCode::from(2)
@@ -55,6 +57,10 @@ fn run(arguments: Arguments, out: &mut (impl Write + Send)) -> Result<ExitCode> 
             signals::fit(task, &data, file.as_deref(), json, out)
         }
     }
+}
+
+fn reader_is_gone(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 fn block_on(work: impl Future<Output = Result<ExitCode>>) -> Result<ExitCode> {

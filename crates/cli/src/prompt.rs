@@ -2,12 +2,14 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
 
 use anyhow::{Context as _, Result};
 use mesh::connect::{Channel, ConnectOptions};
+use mesh::process::told_to_end;
 use mesh::transport::{Address, Os};
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -30,37 +32,44 @@ pub(crate) async fn ask_once(deploy: &Deploy, asked: args::Ask, out: &mut impl W
     };
     let running = match asked.socket {
         Some(socket) => Some(channel(socket)),
+        // Own parts ask for a road of their own.
+        None if asked.parts.any() => None,
         None => running().await,
     };
     if let Some(channel) = running {
         answer_one(&channel, &question, asked.json, out).await?;
     } else {
-        let road = Road::start(deploy, &asked.parts, None).await?;
-        let answered = answer_one(&road.agent, &question, asked.json, out).await;
+        let mut told = pin!(told_to_end()?);
+        let started = Road::start(deploy, &asked.parts, None);
+        let road = tokio::select! {
+            road = started => road?,
+            () = &mut told => return Ok(ExitCode::FAILURE),
+        };
+        let answered = tokio::select! {
+            answered = answer_one(&road.agent, &question, asked.json, out) => answered.map(|()| ExitCode::SUCCESS),
+            () = &mut told => Ok(ExitCode::FAILURE),
+        };
+        // Its socket and its folder go with it, however it ends.
         road.stop().await?;
-        answered?;
+        return answered;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The prompt of `causeway up`; away from a terminal, waits for the interrupt.
+/// The prompt of `causeway up`; away from a terminal, waits to be interrupted.
 pub(crate) async fn serve(road: &Road, out: &mut impl Write) -> Result<()> {
     writeln!(out, "The agent listens on {}.", road.socket.display())?;
     if !io::stdin().is_terminal() {
         writeln!(out, "Interrupt (Ctrl-C) ends it.")?;
         out.flush()?;
-        return Ok(tokio::signal::ctrl_c().await?);
+        return std::future::pending().await;
     }
     writeln!(out, "Ask something; an empty line or Ctrl-D ends it.")?;
     let mut lines = typed();
     loop {
         write!(out, "\n> ")?;
         out.flush()?;
-        let line = tokio::select! {
-            line = lines.recv() => line,
-            interrupted = tokio::signal::ctrl_c() => return Ok(interrupted?),
-        };
-        let Some(line) = line.filter(|line| !line.trim().is_empty()) else { return Ok(()) };
+        let Some(line) = lines.recv().await.filter(|line| !line.trim().is_empty()) else { return Ok(()) };
         if let Err(error) = answer_one(&road.agent, &Question::new(line.trim()), false, out).await {
             writeln!(out, "{error:#}")?;
         }
@@ -71,8 +80,9 @@ pub(crate) async fn serve(road: &Road, out: &mut impl Write) -> Result<()> {
 fn typed() -> mpsc::Receiver<String> {
     let (sender, lines) = mpsc::channel(1);
     thread::spawn(move || {
-        for line in io::stdin().lock().lines().map_while(io::Result::ok) {
-            if sender.blocking_send(line).is_err() {
+        for line in io::stdin().lock().split(b'\n').map_while(io::Result::ok) {
+            // What is not UTF-8 is asked with replacement characters rather than taken for the end.
+            if sender.blocking_send(String::from_utf8_lossy(&line).into_owned()).is_err() {
                 return;
             }
         }
@@ -88,7 +98,7 @@ async fn answer_one(channel: &Channel, question: &Question, json: bool, out: &mu
         }
     })
     .await
-    .map_err(|status| anyhow::anyhow!("{}: {}", status.code(), status.message()))?;
+    .map_err(|status| anyhow::anyhow!("the agent refused ({:?}): {}", status.code(), status.message()))?;
     if json {
         writeln!(out, "{}", as_json(&answer))?;
     } else {

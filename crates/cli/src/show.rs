@@ -24,6 +24,9 @@ pub(crate) fn summary(answer: &Answer) -> String {
     if output_tokens > 0 {
         let _ = write!(line, " · {output_tokens} tokens");
     }
+    if answer.interrupted {
+        line.push_str(" · interrupted, this is not all");
+    }
     if answer.attempt > 1 {
         let _ = write!(line, " · attempt {}", answer.attempt);
     }

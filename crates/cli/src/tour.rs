@@ -3,9 +3,11 @@
 mod stops;
 
 use std::io::Write;
+use std::pin::pin;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use mesh::process::told_to_end;
 use serde_json::json;
 
 use crate::args::Up;
@@ -16,24 +18,42 @@ use crate::{prompt, show};
 
 pub use stops::{Expected, Stop, stops};
 
-/// Starts the road, takes the tour, and then answers what is typed.
+/// Told to end before it was done.
+const ENDED: ExitCode = ExitCode::FAILURE;
+
+/// Starts the road, takes the tour, and then answers what is typed. An interrupt or a termination ends it in good order
+/// at any time: sockets and folders of the road's own are not left behind.
 pub(crate) async fn up(deploy: &Deploy, options: &Up, out: &mut (impl Write + Send)) -> Result<ExitCode> {
-    let road = Road::start(deploy, &options.parts, options.socket.clone()).await?;
+    let mut told = pin!(told_to_end()?);
+    let started = Road::start(deploy, &options.parts, options.socket.clone());
+    let road = tokio::select! {
+        road = started => road?,
+        () = &mut told => return Ok(ENDED),
+    };
+    let ended = tokio::select! {
+        ended = on(&road, deploy, options, out) => ended,
+        () = &mut told => Ok(if options.tour_only { ENDED } else { ExitCode::SUCCESS }),
+    };
+    road.stop().await?;
+    ended
+}
+
+/// The tour, and the prompt after it.
+async fn on(road: &Road, deploy: &Deploy, options: &Up, out: &mut (impl Write + Send)) -> Result<ExitCode> {
     if !options.json {
         writeln!(out, "{}\n", road.describe())?;
     }
     let stops = stops(&deploy.tour())?;
     let mut right = 0;
     for (at, stop) in stops.iter().enumerate() {
-        right += usize::from(take(&road, (at + 1, stop), options.json, out).await?);
+        right += usize::from(take(road, (at + 1, stop), options.json, out).await?);
     }
     if !options.json {
         writeln!(out, "{right} of {} right\n", stops.len())?;
     }
     if !options.tour_only {
-        prompt::serve(&road, out).await?;
+        prompt::serve(road, out).await?;
     }
-    road.stop().await?;
     Ok(if !options.tour_only || right == stops.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -80,8 +80,8 @@ async fn put(road: &Road, items: &[Item], only_place: &str) -> Result<Vec<measur
             ..Question::default()
         };
         let answer = ask(&road.agent, &question, |_| {}).await;
-        let answer =
-            answer.map_err(|status| anyhow!("item {}: {}: {}", item.id, status.code(), status.message()))?;
+        let answer = answer
+            .map_err(|status| anyhow!("item {}: {:?}: {}", item.id, status.code(), status.message()))?;
         let right = skills::is_right(item.skill, &item.answer, &answer.text);
         results.push(measure::Result::new(item.skill, right, &answer));
     }
