@@ -187,6 +187,7 @@ impl ModelOptions {
             queue_len_max: self.queue_len_max,
             threads: self.threads,
             step_interval_min: Duration::ZERO,
+            ..inference::Options::default()
         }
     }
 }

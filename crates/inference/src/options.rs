@@ -22,9 +22,22 @@ pub struct Options {
     pub queue_len_max: usize,
     /// Compute threads; 0 means one per core.
     pub threads: usize,
+    /// How precisely keys and values are kept.
+    pub kv_type: KvType,
     /// A step lasts at least this long (a power cap); 0 means as fast as it goes. In milliseconds when serialised.
     #[serde(rename = "step_interval_min_ms", with = "milliseconds")]
     pub step_interval_min: Duration,
+}
+
+/// Numbers of the KV cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KvType {
+    /// 4 bytes each.
+    F32,
+    /// 2 bytes each, as other engines keep them unless told otherwise.
+    #[default]
+    F16,
 }
 
 impl Default for Options {
@@ -36,6 +49,7 @@ impl Default for Options {
             context_tokens_max: 2048,
             queue_len_max: 256,
             threads: 0,
+            kv_type: KvType::default(),
             step_interval_min: Duration::ZERO,
         }
     }

@@ -5,7 +5,7 @@
 pub struct ModelInfo {
     /// `general.name` of a GGUF file, otherwise the file's or folder's own name.
     pub name: String,
-    /// `llama`, `qwen3` or `qwen3moe`.
+    /// As the table of architectures in the crate's `README.md` names it.
     pub architecture: String,
     /// BLAKE3 over the weight files in the order of their names; for a single file, its own hash.
     pub hash: [u8; 32],

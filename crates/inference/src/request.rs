@@ -30,13 +30,13 @@ pub type Conversation = Vec<Turn>;
 /// How the next token is chosen.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sampling {
-    /// 0 takes the likeliest token; above, scores are divided by it. At most 100.
+    /// 0 takes the likeliest token; above, scores are divided by it. At most 2.
     pub temperature: f32,
     /// Keeps the likeliest tokens whose probabilities first reach this sum; in (0, 1].
     pub top_p: f32,
     /// Keeps this many of the likeliest tokens; 0 keeps all.
     pub top_k: usize,
-    /// Above 1, tokens of the prompt and the answer become less likely (Keskar et al. 2019); 0.01 to 100.
+    /// Above 1, tokens of the prompt and the answer become less likely (Keskar et al. 2019); 0.01 to 2.
     pub repetition_penalty: f32,
 }
 
@@ -56,7 +56,7 @@ pub struct Request {
     pub max_tokens: usize,
     /// How tokens are chosen.
     pub sampling: Sampling,
-    /// The answer ends before the first of these; at most 16 of at most 256 bytes.
+    /// The answer ends before the first of these; at most 8 of at most 64 bytes.
     pub stop: Vec<String>,
     /// With the position it determines every draw.
     pub seed: u64,
@@ -83,10 +83,12 @@ impl Default for Request {
     }
 }
 
-const STOP_STRINGS_MAX: usize = 16;
-const STOP_BYTES_MAX: usize = 256;
-const SCALE_MAX: f32 = 100.0;
-const PENALTY_MIN: f32 = 0.01;
+// The ranges of the wire contract, which is not linked where the feature `wire` is off; see `crate::wire`.
+pub(crate) const STOP_STRINGS_MAX: usize = 8;
+pub(crate) const STOP_BYTES_MAX: usize = 64;
+pub(crate) const TEMPERATURE_MAX: f32 = 2.0;
+pub(crate) const PENALTY_MIN: f32 = 0.01;
+pub(crate) const PENALTY_MAX: f32 = 2.0;
 
 impl Request {
     /// Checks what needs no model.
@@ -121,14 +123,14 @@ impl Request {
 impl Sampling {
     fn validate(&self) -> Result<(), Error> {
         // Written so that NaN fails each comparison.
-        if !(0.0..=SCALE_MAX).contains(&self.temperature) {
-            return Err(out_of_range("temperature", self.temperature, "0 to 100"));
+        if !(0.0..=TEMPERATURE_MAX).contains(&self.temperature) {
+            return Err(out_of_range("temperature", self.temperature, "0 to 2"));
         }
         if !(self.top_p > 0.0 && self.top_p <= 1.0) {
             return Err(out_of_range("top_p", self.top_p, "above 0, up to 1"));
         }
-        if !(PENALTY_MIN..=SCALE_MAX).contains(&self.repetition_penalty) {
-            return Err(out_of_range("repetition_penalty", self.repetition_penalty, "0.01 to 100"));
+        if !(PENALTY_MIN..=PENALTY_MAX).contains(&self.repetition_penalty) {
+            return Err(out_of_range("repetition_penalty", self.repetition_penalty, "0.01 to 2"));
         }
         Ok(())
     }

@@ -5,7 +5,10 @@ use rand_chacha::{
     rand_core::{Rng, SeedableRng},
 };
 
-use crate::Sampling;
+use crate::{
+    Sampling,
+    kernels::{greatest, total},
+};
 
 #[cfg(test)]
 mod tests;
@@ -31,11 +34,11 @@ pub(crate) struct Draw<'a> {
 
 /// Chooses a token; none where the scores are not numbers.
 pub(crate) fn choose(scores: &[f32], draw: &Draw<'_>) -> Option<Choice> {
-    let greatest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    if !greatest.is_finite() || scores.iter().any(|score| score.is_nan()) {
+    let greatest = greatest(scores);
+    if !greatest.is_finite() {
         return None;
     }
-    let total: f64 = scores.iter().map(|score| f64::from(score - greatest).exp()).sum();
+    let total = total(scores, greatest);
     let penalised = penalise(scores, draw);
     let at =
         if draw.sampling.temperature == 0.0 { likeliest(&penalised)? } else { sample(&penalised, draw)? };
@@ -61,7 +64,8 @@ fn penalise(scores: &[f32], draw: &Draw<'_>) -> Vec<f32> {
 
 /// The first of the greatest.
 fn likeliest(scores: &[f32]) -> Option<usize> {
-    (0..scores.len()).reduce(|best, at| if scores[at] > scores[best] { at } else { best })
+    let greatest = greatest(scores);
+    scores.iter().position(|score| *score == greatest)
 }
 
 fn sample(scores: &[f32], draw: &Draw<'_>) -> Option<usize> {

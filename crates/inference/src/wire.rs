@@ -4,7 +4,17 @@ use std::time::Instant;
 
 use proto::v1 as wire;
 
+use crate::request;
 use crate::{Confidence, Done, Error, Finish, ModelInfo, Request, Role, Sampling, Turn};
+
+// An engine takes what the contract allows, no more and no less.
+const _: () = assert!(
+    request::TEMPERATURE_MAX.to_bits() == proto::TEMPERATURE_MAX.to_bits()
+        && request::PENALTY_MIN.to_bits() == proto::REPETITION_PENALTY_MIN.to_bits()
+        && request::PENALTY_MAX.to_bits() == proto::REPETITION_PENALTY_MAX.to_bits()
+        && request::STOP_STRINGS_MAX == proto::STOP_LEN_MAX
+        && request::STOP_BYTES_MAX == proto::STOP_BYTES_MAX
+);
 
 /// What a hop adds to a request before its engine sees it.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +33,18 @@ pub struct Limits {
 ///
 /// [`Error::BadRequest`] names a field that an engine cannot take.
 pub fn request(request: &wire::GenerateRequest, limits: Limits) -> Result<Request, Error> {
+    if wire::Privacy::try_from(request.privacy).is_err() {
+        return Err(Error::bad_request(
+            "privacy",
+            format!("is {}, which is not known here", request.privacy),
+        ));
+    }
+    if wire::Priority::try_from(request.priority).is_err() {
+        return Err(Error::bad_request(
+            "priority",
+            format!("is {}, which is not known here", request.priority),
+        ));
+    }
     let conversation = request.turns.iter().map(read_turn).collect::<Result<_, _>>()?;
     let asked = request.sampling.clone().unwrap_or_default();
     let max_tokens = asked.max_tokens.unwrap_or(limits.output_tokens_default);

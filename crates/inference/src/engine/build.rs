@@ -15,6 +15,7 @@ use super::{
 use crate::{
     Error, ModelInfo, Options,
     formats::{Description, ModelFile},
+    kernels::{Team, keep_freed_memory},
     model::{Config, Decoder, Segment},
     text::Tokenizer,
 };
@@ -31,18 +32,16 @@ impl Options {
     /// [`Error::BadOption`] and [`Error::Model`] say what to change.
     pub fn build(self) -> Result<(Service, Handle), Error> {
         self.validate()?;
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(self.threads)
-            .thread_name(|index| format!("inference-{index}"))
-            .build()
+        keep_freed_memory();
+        let team = Team::new(self.threads)
             .map_err(|error| Error::BadOption { field: "threads", problem: error.to_string() })?;
         let file = ModelFile::open(&self.model)?;
-        let config = Config::read(&file)?;
-        let context_tokens_max = config.context_tokens_max.min(self.context_tokens_max);
+        let config = Config::read(&file)?.for_context(self.context_tokens_max);
+        let context_tokens_max = config.context_tokens_max;
         let tokenizer = Tokenizer::read(&file, config.vocabulary)?;
         let info = describe(&file, &config, context_tokens_max);
-        let decoder = Decoder::load(&file, config)?;
-        let meter = pool.install(|| measure(&decoder, &info, self.step_interval_min))?;
+        let decoder = team.install(|| Decoder::load(&file, config))?;
+        let meter = team.install(|| measure(&decoder, &info, self.step_interval_min))?;
         decoder.expert_load().clear();
         let bounds = Bounds {
             queue_len_max: self.queue_len_max,
@@ -50,7 +49,7 @@ impl Options {
         };
         let shared = Arc::new(Shared::new(info, tokenizer, bounds, decoder.expert_load().clone()));
         let handle = Handle::new(Arc::clone(&shared));
-        Ok((Service::new(shared, decoder, pool, &self, meter), handle))
+        Ok((Service::new(shared, decoder, team, &self, meter), handle))
     }
 }
 

@@ -133,8 +133,8 @@ impl Shared {
 
     /// The last published load with what has arrived since.
     pub(super) fn load(&self) -> Load {
-        let mut load = self.load.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let inbox = self.inbox();
+        let mut load = self.load.lock().unwrap_or_else(PoisonError::into_inner).clone();
         load.waiting += inbox.arrived.len();
         load.queued_tokens += inbox.arrived.iter().map(Sequence::tokens_known).sum::<usize>();
         load.expert_load = self.expert_load.rows();

@@ -12,7 +12,8 @@ use super::{
     sequence::{Progress, Sequence},
 };
 use crate::{
-    Error, Finish, Load, Options,
+    Error, Finish, KvType, Load, Options,
+    kernels::Team,
     model::{Cache, Decoder, Segment},
     scheduler::{Limits, Scheduler, Work},
 };
@@ -22,11 +23,12 @@ use crate::{
 pub struct Service {
     shared: Arc<Shared>,
     decoder: Decoder,
-    pool: Arc<rayon::ThreadPool>,
+    team: Arc<Team>,
     scheduler: Scheduler,
     sequences: BTreeMap<u64, Sequence>,
     meter: Meter,
     step_interval_min: Duration,
+    kv_type: KvType,
     /// Deadlines are ordered by their distance from here.
     epoch: Instant,
     batch: usize,
@@ -36,7 +38,7 @@ impl Service {
     pub(super) fn new(
         shared: Arc<Shared>,
         decoder: Decoder,
-        pool: rayon::ThreadPool,
+        team: Team,
         options: &Options,
         meter: Meter,
     ) -> Self {
@@ -48,11 +50,12 @@ impl Service {
         let service = Self {
             shared,
             decoder,
-            pool: Arc::new(pool),
+            team: Arc::new(team),
             scheduler: Scheduler::new(limits),
             sequences: BTreeMap::new(),
             meter,
             step_interval_min: options.step_interval_min,
+            kv_type: options.kv_type,
             epoch: Instant::now(),
             batch: 0,
         };
@@ -62,9 +65,9 @@ impl Service {
 
     /// Serves until the engine was drained or stopped; blocks the calling thread.
     pub fn run(mut self) {
-        // Inside the pool the loop is one of its threads, and what it shares out is taken without a wake-up.
-        let pool = Arc::clone(&self.pool);
-        pool.install(|| self.serve());
+        // The loop's thread is one of the team, and takes its part of what it shares out.
+        let team = Arc::clone(&self.team);
+        team.install(|| self.serve());
     }
 
     fn serve(&mut self) {
@@ -102,12 +105,18 @@ impl Service {
 
     /// Lets what arrived wait in the scheduler.
     fn empty(&mut self, inbox: &mut Inbox) {
-        for mut sequence in std::mem::take(&mut inbox.arrived) {
-            sequence.cache = self.decoder.cache();
+        let arrived = std::mem::take(&mut inbox.arrived);
+        let changed = !arrived.is_empty();
+        for mut sequence in arrived {
+            sequence.cache = self.decoder.cache_in(self.kv_type);
             self.scheduler.submit(sequence.ticket(self.epoch));
             self.sequences.insert(sequence.id, sequence);
         }
         inbox.waiting = self.scheduler.waiting();
+        if changed {
+            // Under the lock of the inbox, so that nobody sees requests neither there nor in the load.
+            self.publish();
+        }
     }
 
     /// Ends what was abandoned or is late.

@@ -8,11 +8,26 @@ use memmap2::Mmap;
 
 use crate::Error;
 
-/// A range of a memory-mapped file.
+/// A range of a memory-mapped file, or bytes made from one.
 #[derive(Debug, Clone)]
 pub(crate) struct Bytes {
-    map: Arc<Mmap>,
+    source: Arc<Source>,
     range: Range<usize>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Map(Mmap),
+    Owned(Vec<u8>),
+}
+
+impl Source {
+    fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Map(map) => map,
+            Self::Owned(bytes) => bytes,
+        }
+    }
 }
 
 impl Bytes {
@@ -27,15 +42,36 @@ impl Bytes {
         // process while mapped is excluded by the contract above, as for every mapped executable.
         let map = unsafe { Mmap::map(&file) }.map_err(refused)?;
         let range = 0..map.len();
-        Ok(Self { map: Arc::new(map), range })
+        Ok(Self { source: Arc::new(Source::Map(map)), range })
+    }
+
+    /// Bytes that are in no file.
+    pub(crate) fn owned(bytes: Vec<u8>) -> Self {
+        let range = 0..bytes.len();
+        Self { source: Arc::new(Source::Owned(bytes)), range }
     }
 
     pub(crate) fn as_slice(&self) -> &[u8] {
-        &self.map[self.range.clone()]
+        &self.source.as_slice()[self.range.clone()]
     }
 
     pub(crate) fn len(&self) -> usize {
         self.range.len()
+    }
+
+    /// Lets the system take back the memory of bytes that were read and are hardly needed again; they can still be read.
+    pub(crate) fn release(&self) {
+        #[cfg(unix)]
+        if let Source::Map(map) = &*self.source {
+            // SAFETY: the map is read-only and of a file that does not change by the contract of `map`, so that pages
+            // given back are the same when they are read again.
+            let released = unsafe {
+                let advice = memmap2::UncheckedAdvice::DontNeed;
+                map.unchecked_advise_range(advice, self.range.start, self.range.len())
+            };
+            // Where the system refuses, the memory stays as it was.
+            let _as_before = released;
+        }
     }
 
     /// `length` bytes from `start`, or nothing where they reach past the end.
@@ -45,7 +81,7 @@ impl Bytes {
             return None;
         }
         let range = self.range.start + start..self.range.start + end;
-        Some(Self { map: Arc::clone(&self.map), range })
+        Some(Self { source: Arc::clone(&self.source), range })
     }
 }
 

@@ -7,7 +7,11 @@ use std::{
 
 use candle_core::quantized::GgmlDType;
 
-use super::{Bytes, Description, ModelFile, RawTensor, hash_of, size_of};
+use super::{
+    Bytes, Description, ModelFile, RawTensor, hash_of,
+    packing::Packing,
+    tensor::{size_in_blocks, size_of},
+};
 use crate::Error;
 
 const MAGIC: &[u8; 4] = b"GGUF";
@@ -33,6 +37,7 @@ pub(crate) enum Item {
     Text(String),
     Texts(Vec<String>),
     Integers(Vec<i64>),
+    Floats(Vec<f32>),
     /// An array of other values, which no architecture here reads.
     Other,
 }
@@ -59,6 +64,13 @@ impl Metadata {
         }
     }
 
+    pub(crate) fn floats(&self, key: &str) -> Option<&[f32]> {
+        match self.0.get(key) {
+            Some(Item::Floats(floats)) => Some(floats),
+            _ => None,
+        }
+    }
+
     pub(crate) fn unsigned(&self, key: &str) -> Option<u64> {
         match self.0.get(key) {
             Some(Item::Unsigned(value)) => Some(*value),
@@ -70,6 +82,13 @@ impl Metadata {
     pub(crate) fn float(&self, key: &str) -> Option<f64> {
         match self.0.get(key) {
             Some(Item::Float(value)) => Some(*value),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn flag(&self, key: &str) -> Option<bool> {
+        match self.0.get(key) {
+            Some(Item::Bool(value)) => Some(*value),
             _ => None,
         }
     }
@@ -97,23 +116,39 @@ pub(super) fn open(path: &Path) -> Result<ModelFile, Error> {
     let mut tensors = BTreeMap::new();
     for Info { name, kind, shape, offset } in infos {
         let refused = |problem: String| Error::model(path, name.clone(), problem);
-        let size = size_of(kind, &shape).map_err(refused)?;
+        let size = match kind {
+            Kind::Known(kind) => size_of(kind, &shape),
+            Kind::Packed(packing) => size_in_blocks(packing.block(), packing.name(), &shape),
+        };
+        let size = size.map_err(refused)?;
         let start = usize::try_from(offset).ok().and_then(|offset| data_start.checked_add(offset));
         let tensor_bytes = start.and_then(|start| bytes.part(start, size)).ok_or_else(|| {
             refused(format!("needs {size} bytes at {offset} of the data, past the end of the file"))
         })?;
-        if tensors.insert(name.clone(), RawTensor { kind, shape, bytes: tensor_bytes }).is_some() {
+        let tensor = match kind {
+            Kind::Known(kind) => RawTensor { kind, shape, bytes: tensor_bytes },
+            Kind::Packed(packing) => packing.unpacked(&tensor_bytes, shape),
+        };
+        if tensors.insert(name.clone(), tensor).is_some() {
             return Err(refused("is in the file twice".into()));
         }
     }
     let hash = hash_of([&bytes]);
-    Ok(ModelFile { path: path.to_owned(), description: Description::Gguf(metadata), tensors, hash })
+    let description = Description::Gguf(metadata);
+    Ok(ModelFile { path: path.to_owned(), description, tensors, plain: BTreeMap::new(), hash })
+}
+
+/// A tensor's type: one that is computed with, or one that is rewritten first.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Known(GgmlDType),
+    Packed(Packing),
 }
 
 /// A tensor as the header describes it.
 struct Info {
     name: String,
-    kind: GgmlDType,
+    kind: Kind,
     shape: Vec<usize>,
     offset: u64,
 }
@@ -250,6 +285,10 @@ impl<'a> Reader<'a> {
                 })
                 .collect::<Result<_, _>>()
                 .map(Item::Integers),
+            6 => {
+                let bytes = self.take(count * width, key)?;
+                Ok(Item::Floats(bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect()))
+            }
             _ => self.take(count * width, key).map(|_| Item::Other),
         }
     }
@@ -279,7 +318,10 @@ impl<'a> Reader<'a> {
         let kind = match kind_of(code) {
             Ok(kind) => kind,
             Err(known) => {
-                return self.refused(name, format!("has type {known}, which is not supported; {SUPPORTED}"));
+                return self.refused(
+                    name,
+                    format!("has type {known}, which is not supported; {} are", supported_types().join(", ")),
+                );
             }
         };
         let offset = self.u64(&name)?;
@@ -287,11 +329,14 @@ impl<'a> Reader<'a> {
     }
 }
 
-const SUPPORTED: &str = "F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K and Q6_K are";
+/// The types that are supported, by their names.
+pub(super) fn supported_types() -> Vec<&'static str> {
+    "F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL MXFP4".split(' ').collect()
+}
 
 /// The tensor type of a GGUF code, or the name of one that is not supported.
-fn kind_of(code: u32) -> Result<GgmlDType, String> {
-    Ok(match code {
+fn kind_of(code: u32) -> Result<Kind, String> {
+    Ok(Kind::Known(match code {
         0 => GgmlDType::F32,
         1 => GgmlDType::F16,
         2 => GgmlDType::Q4_0,
@@ -304,20 +349,21 @@ fn kind_of(code: u32) -> Result<GgmlDType, String> {
         12 => GgmlDType::Q4K,
         13 => GgmlDType::Q5K,
         14 => GgmlDType::Q6K,
+        20 => return Ok(Kind::Packed(Packing::Iq4Nl)),
         30 => GgmlDType::BF16,
+        39 => return Ok(Kind::Packed(Packing::Mxfp4)),
         9 => return Err("Q8_1".into()),
         15 => return Err("Q8_K".into()),
         16 => return Err("IQ2_XXS".into()),
         17 => return Err("IQ2_XS".into()),
         18 => return Err("IQ3_XXS".into()),
         19 => return Err("IQ1_S".into()),
-        20 => return Err("IQ4_NL".into()),
         21 => return Err("IQ3_S".into()),
         22 => return Err("IQ2_S".into()),
         23 => return Err("IQ4_XS".into()),
+        29 => return Err("IQ1_M".into()),
         34 => return Err("TQ1_0".into()),
         35 => return Err("TQ2_0".into()),
-        39 => return Err("MXFP4".into()),
         other => return Err(format!("number {other}")),
-    })
+    }))
 }

@@ -81,7 +81,8 @@ fn a_gguf_file_with_a_broken_tensor_is_refused_by_its_name() {
     check_gguf(put(name, 4, 0u64.to_le_bytes()), name, "is empty");
     check_gguf(put(name, 4, 48u64.to_le_bytes()), name, "blocks of 32");
     check_gguf(put(name, 12, 96u64.to_le_bytes()), name, "has shape [96, 64]");
-    check_gguf(put(name, 20, [39]), name, "type MXFP4, which is not");
+    check_gguf(put(name, 20, [16]), name, "type IQ2_XXS, which is not");
+    check_gguf(put(name, 20, [77]), name, "type number 77, which is not");
     check_gguf(put(name, 24, (1u64 << 62).to_le_bytes()), name, "past the end");
     check_gguf(put(name, -1, b"X"), name, "missing");
     check_gguf(put("blk.2.ffn_up_exps.weight", -1, b"X"), "blk.2.ffn_up_exps.weight", "missing");
@@ -101,7 +102,7 @@ fn metadata_that_cannot_be_computed_is_refused_by_key() {
     let architecture = "general.architecture";
     check_gguf(put(architecture, 12, b"mamba222"), architecture, "mamba222 is not supported; llama");
     check_gguf(put("tokenizer.ggml.model", 12, b"bert"), "tokenizer.ggml.model", "is bert; gpt2");
-    check_gguf(put("tokenizer.ggml.pre", 12, b"smaug"), "tokenizer.ggml.pre", "is smaug");
+    check_gguf(put("tokenizer.ggml.pre", 12, b"bloom"), "tokenizer.ggml.pre", "is bloom; gpt-2, default");
     check_gguf(put("<|im_start|>", -3, b"X"), "<|im_start|>", "ChatML needs it");
 }
 
@@ -195,6 +196,11 @@ fn a_broken_folder_is_refused_by_file_and_field() {
     check_folder(change_bytes(weights, |b| b.truncate(7)), weights, "header", "");
     check_folder(change_bytes(weights, |b| b[7] = 0xff), weights, "header", "");
     check_folder(change_bytes(weights, |b| b[8] = b'!'), weights, "header", "");
+}
+
+#[test]
+fn a_folder_with_a_wrong_tensor_or_number_is_refused_by_its_name() {
+    let weights = "model.safetensors";
     let gate = "model.layers.1.mlp.gate.weight";
     check_folder(change_weights(|w| drop(w.remove(gate))), weights, gate, "missing");
     check_folder(
@@ -204,19 +210,50 @@ fn a_broken_folder_is_refused_by_file_and_field() {
         "has shape [64, 5]",
     );
     check_folder(
-        set_config("model_type", json!("gemma3")),
+        change_weights(|w| w.get_mut(gate).unwrap().1[70] = f32::NAN),
+        "",
+        gate,
+        "not finite in row 1",
+    );
+    check_folder(
+        change_weights(|w| w.get_mut("model.norm.weight").unwrap().1[7] = f32::INFINITY),
+        "",
+        "model.norm.weight",
+        "not finite",
+    );
+}
+
+#[test]
+fn a_configuration_that_cannot_be_computed_is_refused_by_field() {
+    check_folder(
+        set_config("model_type", json!("mamba")),
         "config.json",
         "model_type",
-        "gemma3 is not supported",
+        "mamba is not supported; llama, qwen2,",
     );
     check_folder(set_config("hidden_act", json!("gelu")), "config.json", "hidden_act", "gelu");
     check_folder(
-        set_config("rope_scaling", json!({ "rope_type": "yarn" })),
+        set_config("rope_scaling", json!({ "rope_type": "spiral" })),
         "config.json",
-        "rope_scaling",
-        "yarn",
+        "rope_type",
+        "spiral is not supported; linear,",
     );
-    check_folder(set_config("attention_bias", json!(true)), "config.json", "attention_bias", "true");
+    check_folder(set_config("attention_bias", json!(true)), "", "self_attn.q_proj.bias", "missing");
+    check_folder(
+        set_config("rope_scaling", json!({ "rope_type": "yarn", "factor": -1.0 })),
+        "",
+        "rotation scaling",
+        "does not suit",
+    );
+    check_folder(
+        set_config(
+            "rope_scaling",
+            json!({ "rope_type": "longrope", "short_factor": [1], "long_factor": [1] }),
+        ),
+        "",
+        "rotation scaling",
+        "does not suit 16 pairs",
+    );
     check_folder(
         set_config("num_hidden_layers", json!(-3)),
         "config.json",
@@ -261,4 +298,78 @@ fn the_hash_is_that_of_the_file() {
     let path = Tiny::dense().gguf(folder.path(), GgmlDType::Q8_0);
     let hash = ModelFile::open(&path).unwrap().hash;
     assert_eq!(hash, *blake3::hash(&std::fs::read(&path).unwrap()).as_bytes());
+}
+
+#[test]
+fn a_quantised_tensor_with_a_broken_scale_is_refused_by_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Tiny::moe().gguf(folder.path(), GgmlDType::Q4_0);
+    let tensor = ModelFile::open(&path).unwrap().tensors["blk.1.ffn_up_exps.weight"].clone();
+    let block = tensor.bytes.part(18 * 5, 18).unwrap().as_slice().to_vec();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let at = bytes.windows(18).rposition(|window| window == block).unwrap();
+    bytes[at..at + 2].copy_from_slice(&half::f16::INFINITY.to_le_bytes());
+    std::fs::write(&path, bytes).unwrap();
+    let (part, problem) = refused(&path);
+    assert!(
+        part == "blk.1.ffn_up_exps.weight" && problem.contains("not finite in row 2"),
+        "{part}: {problem}"
+    );
+}
+
+#[test]
+fn every_type_of_a_gguf_file_has_the_numbers_of_the_reference() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    let file = ModelFile::open(&folder.join("quants.gguf")).unwrap();
+    let expected = std::fs::read(folder.join("quants.safetensors")).unwrap();
+    let expected = safetensors::SafeTensors::deserialize(&expected).unwrap();
+    assert_eq!(file.tensors.len(), expected.len());
+    for (name, tensor) in &file.tensors {
+        let view = expected.tensor(name).unwrap();
+        let numbers = tensor.floats(&file.path, name).unwrap();
+        let wanted: Vec<f32> =
+            view.data().as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        assert_eq!(tensor.shape, view.shape(), "{name}");
+        assert_eq!(numbers, wanted, "{name}");
+        assert_eq!(tensor.first_broken(), None, "{name}");
+    }
+}
+
+#[test]
+fn a_safetensors_header_cut_or_flipped_anywhere_never_panics() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Tiny { layers: 1, ..Tiny::dense() }.folder(folder.path(), Dtype::BF16);
+    let weights = path.join("model.safetensors");
+    let whole = std::fs::read(&weights).unwrap();
+    let header = 8 + u64::from_le_bytes(whole[..8].try_into().unwrap()) as usize;
+    for length in (0..whole.len()).step_by(whole.len() / 41) {
+        std::fs::write(&weights, &whole[..length]).unwrap();
+        refused(&path);
+    }
+    for at in (0..header).step_by(5) {
+        for bit in [at % 7, 7] {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1 << bit;
+            std::fs::write(&weights, flipped).unwrap();
+            // A flip in a name or a number may leave a file that is whole; only a panic is wrong.
+            let _ = ModelFile::open(&path).and_then(|file| crate::model::Config::read(&file).map(|_| file));
+        }
+    }
+}
+
+#[test]
+fn a_gguf_header_flipped_at_every_byte_never_panics() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    let whole = std::fs::read(fixtures.join("quants.gguf")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("flipped.gguf");
+    let header = after(&whole, "MXFP4.near") + 40;
+    for at in 0..header {
+        for bit in [at % 7, 7] {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1 << bit;
+            std::fs::write(&path, flipped).unwrap();
+            let _ = ModelFile::open(&path);
+        }
+    }
 }

@@ -1,15 +1,15 @@
-//! A weight matrix in the type of its file, and its product with rows of activations.
+//! A weight matrix and its product with rows of activations.
 
 use candle_core::{
     Device, Tensor,
     quantized::{GgmlDType, GgmlType, k_quants},
 };
 use half::{bf16, f16};
-use rayon::prelude::*;
 
 use super::{
-    Rows,
     floats::{Widen, dots},
+    team,
+    tiles::{Format, Input, Job, Tiles, products},
 };
 use crate::{
     Error,
@@ -21,12 +21,20 @@ const PARALLEL_WORK_MIN: usize = 1 << 17;
 /// Outputs that one weight pass computes together; tasks are whole multiples, so that the split never shows.
 const QUAD: usize = 4;
 
-/// `outputs × inputs` weights, kept as they are in the file.
+/// `outputs × inputs` weights.
 #[derive(Debug)]
 pub(crate) struct Linear {
     inputs: usize,
     outputs: usize,
-    weight: Box<dyn Weight>,
+    weights: Weights,
+}
+
+/// How the weights are kept.
+#[derive(Debug)]
+enum Weights {
+    Packed(Tiles),
+    /// As they are in the file.
+    Rows(Box<dyn Weight>),
 }
 
 /// Rows of weights of one type.
@@ -48,8 +56,22 @@ struct Inputs<'a> {
 }
 
 impl Linear {
-    /// The matrix in `tensor`, whose shape the caller has checked to be `[outputs, inputs]`.
+    /// The matrix in `tensor`, packed where its type has a packed form.
     pub(crate) fn new(tensor: RawTensor) -> Result<Self, String> {
+        let &[outputs, inputs] = tensor.shape.as_slice() else {
+            return Err(format!("has shape {:?}; a matrix is needed", tensor.shape));
+        };
+        match Tiles::pack(tensor.kind, tensor.bytes.as_slice(), outputs, inputs) {
+            Some(tiles) => {
+                tensor.bytes.release();
+                Ok(Self { inputs, outputs, weights: Weights::Packed(tiles) })
+            }
+            None => Self::table(tensor),
+        }
+    }
+
+    /// The matrix in `tensor` as it is: for rows that are looked up and hardly ever multiplied.
+    pub(crate) fn table(tensor: RawTensor) -> Result<Self, String> {
         let &[outputs, inputs] = tensor.shape.as_slice() else {
             return Err(format!("has shape {:?}; a matrix is needed", tensor.shape));
         };
@@ -74,30 +96,91 @@ impl Linear {
             GgmlDType::Q6K => Box::new(Quantised(Blocks::<k_quants::BlockQ6K>::new(bytes))),
             other => return Err(format!("has type {other:?}, which is not supported")),
         };
-        Ok(Self { inputs, outputs, weight })
-    }
-
-    /// `input · weightᵀ` for a tensor of rows.
-    pub(crate) fn forward(&self, input: &Tensor) -> Result<Tensor, Error> {
-        let rows = Rows::of(input)?;
-        let out = self.product(rows.as_slice()?);
-        Ok(Tensor::from_vec(out, (rows.count(), self.outputs), &Device::Cpu)?)
+        Ok(Self { inputs, outputs, weights: Weights::Rows(weight) })
     }
 
     /// `input · weightᵀ` for rows one after another.
     pub(crate) fn product(&self, input: &[f32]) -> Vec<f32> {
-        let inputs = self.weight.prepare(input, self.inputs);
+        let [out] = Self::products_of([self], input);
+        out
+    }
+
+    /// The products of several matrices with the same rows, shared out together where they are packed.
+    pub(crate) fn products_of<const N: usize>(matrices: [&Self; N], input: &[f32]) -> [Vec<f32>; N] {
+        let mut inputs: Vec<Input> = Vec::new();
+        for tiles in matrices.iter().filter_map(|matrix| matrix.packed()) {
+            if !inputs.iter().any(|input| input.format() == tiles.format()) {
+                inputs.push(Input::new(tiles.format(), tiles.inputs(), input));
+            }
+        }
+        let made = |format: Format| inputs.iter().find(|input| input.format() == format);
+        let mut jobs = Vec::new();
+        let mut length = 0;
+        for tiles in matrices.iter().filter_map(|matrix| matrix.packed()) {
+            if let Some(input) = made(tiles.format()) {
+                jobs.push(Job {
+                    input,
+                    weights: tiles,
+                    second: None,
+                    rows: (0, input.rows()),
+                    start: length,
+                });
+                length += input.rows() * tiles.outputs();
+            }
+        }
+        let mut all = vec![0f32; length];
+        products(&jobs, &mut all);
+        if N == 1 && length > 0 {
+            return [(); N].map(|()| std::mem::take(&mut all));
+        }
+        let mut all = all.as_slice();
+        matrices.map(|matrix| match &matrix.weights {
+            Weights::Packed(_) => {
+                let (own, rest) = all.split_at(input.len() / matrix.inputs * matrix.outputs);
+                all = rest;
+                own.to_vec()
+            }
+            Weights::Rows(weight) => matrix.rows_product(weight.as_ref(), input),
+        })
+    }
+
+    /// `silu(gate · row) × (up · row)` of every row, in one pass over both where they are packed alike.
+    pub(crate) fn gated_silu(gate: &Self, up: &Self, input: &[f32]) -> Vec<f32> {
+        if let (Some(weights), Some(second)) = (gate.packed(), up.packed())
+            && weights.format() == second.format()
+        {
+            let input = Input::new(weights.format(), gate.inputs, input);
+            let mut out = vec![0f32; input.rows() * gate.outputs];
+            let rows = (0, input.rows());
+            products(&[Job { input: &input, weights, second: Some(second), rows, start: 0 }], &mut out);
+            return out;
+        }
+        let [mut gates, ups] = Self::products_of([gate, up], input);
+        super::silu_times(&mut gates, &ups);
+        gates
+    }
+
+    /// The tiles, where the matrix is packed.
+    pub(super) fn packed(&self) -> Option<&Tiles> {
+        match &self.weights {
+            Weights::Packed(tiles) => Some(tiles),
+            Weights::Rows(_) => None,
+        }
+    }
+
+    fn rows_product(&self, weight: &dyn Weight, input: &[f32]) -> Vec<f32> {
+        let inputs = weight.prepare(input, self.inputs);
         let rows = inputs.rows;
         let mut out = vec![0f32; rows * self.outputs];
-        let threads = rayon::current_num_threads();
+        let threads = team::size();
         if threads == 1 || rows * self.inputs * self.outputs < PARALLEL_WORK_MIN {
-            self.weight.products(0, &inputs, &mut out);
+            weight.products(0, &inputs, &mut out);
         } else {
-            // A few tasks per thread let a fast thread take over from one whose core was taken away.
-            let task = self.outputs.div_ceil(threads * 4).next_multiple_of(QUAD);
-            out.par_chunks_mut(task * rows.max(1))
-                .enumerate()
-                .for_each(|(at, out)| self.weight.products(at * task, &inputs, out));
+            // Several tasks per thread let a fast thread take over from one whose core was taken away.
+            let task = self.outputs.div_ceil(threads * 8).next_multiple_of(QUAD);
+            team::share_runs(&mut out, task * rows.max(1), |at, out| {
+                weight.products(at * task, &inputs, out);
+            });
         }
         if rows == 1 { out } else { transposed(&out, self.outputs, rows) }
     }
@@ -108,13 +191,15 @@ impl Linear {
         let mut out = vec![0f32; count * self.inputs];
         for (id, out) in ids.zip(out.chunks_exact_mut(self.inputs)) {
             if (id as usize) < self.outputs {
-                self.weight.row(id as usize, out);
+                match &self.weights {
+                    Weights::Packed(tiles) => tiles.row(id as usize, out),
+                    Weights::Rows(weight) => weight.row(id as usize, out),
+                }
             }
         }
         Ok(Tensor::from_vec(out, (count, self.inputs), &Device::Cpu)?)
     }
 }
-
 fn transposed(from: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     let mut to = vec![0f32; from.len()];
     for (row, from) in from.chunks_exact(columns).enumerate() {

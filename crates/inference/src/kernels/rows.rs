@@ -2,8 +2,11 @@
 
 use candle_core::{CpuStorage, Device, Storage, StorageRef, Tensor};
 
-use super::dot;
+use super::{dot, exponent::silu_times, form::wide, team};
 use crate::Error;
+
+/// Numbers that are worth a piece of work.
+const PIECE: usize = 1 << 14;
 
 /// A tensor of contiguous f32 rows on the CPU, held for reading.
 pub(crate) struct Rows<'a> {
@@ -44,12 +47,22 @@ pub(crate) fn add(left: &Tensor, right: &Tensor) -> Result<Tensor, Error> {
 
 /// `gate · sigmoid(gate) · up`, element by element.
 pub(crate) fn silu_product(gate: &Tensor, up: &Tensor) -> Result<Tensor, Error> {
-    zip(gate, up, |gate, up| gate / (1.0 + (-gate).exp()) * up)
+    let (gate, up) = (Rows::of(gate)?, Rows::of(up)?);
+    let mut out = gate.as_slice()?.to_vec();
+    let up = up.as_slice()?;
+    team::share_runs(&mut out, PIECE, |at, out| silu_times(out, &up[at * PIECE..]));
+    Ok(Tensor::from_vec(out, (gate.count, gate.width), &Device::Cpu)?)
 }
 
-fn zip(left: &Tensor, right: &Tensor, f: impl Fn(f32, f32) -> f32) -> Result<Tensor, Error> {
+fn zip(left: &Tensor, right: &Tensor, f: impl Fn(f32, f32) -> f32 + Sync) -> Result<Tensor, Error> {
     let (left, right) = (Rows::of(left)?, Rows::of(right)?);
-    let out = left.as_slice()?.iter().zip(right.as_slice()?).map(|(l, r)| f(*l, *r)).collect();
+    let mut out = left.as_slice()?.to_vec();
+    let right = right.as_slice()?;
+    team::share_runs(&mut out, PIECE, |at, out| {
+        for (left, right) in out.iter_mut().zip(&right[at * PIECE..]) {
+            *left = f(*left, *right);
+        }
+    });
     Ok(Tensor::from_vec(out, (left.count, left.width), &Device::Cpu)?)
 }
 
@@ -57,7 +70,8 @@ fn zip(left: &Tensor, right: &Tensor, f: impl Fn(f32, f32) -> f32) -> Result<Ten
 pub(crate) fn rms_norm(input: &Tensor, weight: &[f32], epsilon: f32) -> Result<Tensor, Error> {
     let rows = Rows::of(input)?;
     let mut out = rows.as_slice()?.to_vec();
-    norm_in_place(&mut out, weight, epsilon);
+    let piece = PIECE.next_multiple_of(weight.len().max(1));
+    team::share_runs(&mut out, piece, |_, out| norm_in_place(out, weight, epsilon));
     Ok(Tensor::from_vec(out, (rows.count, rows.width), &Device::Cpu)?)
 }
 
@@ -107,24 +121,50 @@ impl Rotation {
 /// Norms each head where `norm` gives a weight, then turns it by its row's angles.
 pub(crate) fn rotate(input: &Tensor, norm: Option<(&[f32], f32)>, angles: &Angles) -> Result<Tensor, Error> {
     let rows = Rows::of(input)?;
+    let (pairs, width) = (angles.pairs, rows.width);
     let mut out = rows.as_slice()?.to_vec();
-    if let Some((weight, epsilon)) = norm {
-        norm_in_place(&mut out, weight, epsilon);
-    }
-    let pairs = angles.pairs;
-    let turns = angles.cos.chunks_exact(pairs).zip(angles.sin.chunks_exact(pairs));
-    for (row, (cos, sin)) in out.chunks_exact_mut(rows.width).zip(turns) {
-        for head in row.chunks_exact_mut(2 * pairs) {
-            for pair in 0..pairs {
-                let (a, b) = if angles.interleaved { (2 * pair, 2 * pair + 1) } else { (pair, pair + pairs) };
-                let (x, y) = (head[a], head[b]);
-                head[a] = x * cos[pair] - y * sin[pair];
-                head[b] = y * cos[pair] + x * sin[pair];
+    let count = (PIECE / width.max(1)).max(1);
+    team::share_runs(&mut out, count * width, |piece, out| {
+        if let Some((weight, epsilon)) = norm {
+            norm_in_place(out, weight, epsilon);
+        }
+        let first = piece * count * pairs;
+        let turns = angles.cos[first..].chunks_exact(pairs).zip(angles.sin[first..].chunks_exact(pairs));
+        for (row, (cos, sin)) in out.chunks_exact_mut(width).zip(turns) {
+            for head in row.chunks_exact_mut(2 * pairs) {
+                if angles.interleaved {
+                    turn_neighbours(head, cos, sin);
+                } else {
+                    let (left, right) = head.split_at_mut(pairs);
+                    turn_halves(left, right, cos, sin);
+                }
             }
         }
-    }
+    });
     Ok(Tensor::from_vec(out, (rows.count, rows.width), &Device::Cpu)?)
 }
+
+fn turn_neighbours(head: &mut [f32], cos: &[f32], sin: &[f32]) {
+    for ((pair, cos), sin) in head.chunks_exact_mut(2).zip(cos).zip(sin) {
+        let (x, y) = (pair[0], pair[1]);
+        pair[0] = x * cos - y * sin;
+        pair[1] = y * cos + x * sin;
+    }
+}
+
+#[inline(always)]
+fn turn_halves_plain(left: &mut [f32], right: &mut [f32], cos: &[f32], sin: &[f32]) {
+    for (((left, right), cos), sin) in left.iter_mut().zip(right).zip(cos).zip(sin) {
+        let (x, y) = (*left, *right);
+        *left = x * cos - y * sin;
+        *right = y * cos + x * sin;
+    }
+}
+
+wide!(
+    /// Turns pairs that are halves of a head apart.
+    turn_halves, turn_halves_plain, (left: &mut [f32], right: &mut [f32], cos: &[f32], sin: &[f32])
+);
 
 /// Scores to probabilities, in place. Scores without a finite greatest become NaN.
 pub(crate) fn softmax(scores: &mut [f32]) {

@@ -1,22 +1,21 @@
 //! Keys and values of one sequence, for every layer.
 
+use crate::{
+    KvType,
+    kernels::{KeyShape, Past},
+};
+
 /// A sequence's KV cache; it holds what was computed and grows with it.
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
-    layers: Vec<Layer>,
+    layers: Vec<Option<Past>>,
+    kind: KvType,
     tokens: usize,
 }
 
-/// Keys and values of one layer, a row per token.
-#[derive(Debug, Default, Clone)]
-pub(crate) struct Layer {
-    pub(crate) keys: Vec<f32>,
-    pub(crate) values: Vec<f32>,
-}
-
 impl Cache {
-    pub(crate) fn new(layers: usize) -> Self {
-        Self { layers: vec![Layer::default(); layers], tokens: 0 }
+    pub(crate) fn new(layers: usize, kind: KvType) -> Self {
+        Self { layers: vec![None; layers], kind, tokens: 0 }
     }
 
     /// Tokens computed in earlier steps.
@@ -24,12 +23,14 @@ impl Cache {
         self.tokens
     }
 
-    /// Adds the rows of this step to one layer and returns all of them.
-    pub(crate) fn extend(&mut self, layer: usize, keys: &[f32], values: &[f32]) -> &Layer {
-        let layer = &mut self.layers[layer];
-        layer.keys.extend_from_slice(keys);
-        layer.values.extend_from_slice(values);
-        layer
+    /// Adds the rows of this step to one layer.
+    pub(crate) fn extend(&mut self, layer: usize, shape: KeyShape, keys: &[f32], values: &[f32]) {
+        self.layers[layer].get_or_insert_with(|| Past::new(shape, self.kind)).extend(keys, values);
+    }
+
+    /// What one layer holds, the rows of this step among it; nothing before the first rows.
+    pub(crate) fn layer(&self, layer: usize) -> Option<&Past> {
+        self.layers.get(layer)?.as_ref()
     }
 
     /// Ends a step in which every layer was extended by `tokens` rows.

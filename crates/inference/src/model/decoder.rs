@@ -6,13 +6,16 @@ use super::{
     attention::Attention,
     cache::Cache,
     config::Config,
-    experts::{ExpertLoad, Experts},
-    weights::{Gated, Loader},
+    experts::{Choices, ExpertLoad, Experts},
+    latent::LatentAttention,
+    project::Gated,
+    turns::{Turning, Turns},
+    weights::{Loader, Precision},
 };
 use crate::{
-    Error,
+    Error, KvType,
     formats::ModelFile,
-    kernels::{Linear, Rotation, Rows, add, rms_norm},
+    kernels::{Asking, Linear, Rows, add, rms_norm},
 };
 
 /// A loaded model.
@@ -24,7 +27,7 @@ pub(crate) struct Decoder {
     norm: Vec<f32>,
     /// None where the embedding is also the head.
     head: Option<Linear>,
-    rotation: Rotation,
+    turnings: Vec<Turning>,
     expert_load: ExpertLoad,
 }
 
@@ -32,16 +35,27 @@ pub(crate) struct Decoder {
 #[derive(Debug)]
 struct Layer {
     attention_norm: Vec<f32>,
-    attention: Attention,
+    attention: Attending,
     mix_norm: Vec<f32>,
     mix: Mix,
+    /// Norms of what attention and the mix give.
+    result_norms: Option<[Vec<f32>; 2]>,
+    /// Index into the decoder's turnings.
+    rope: usize,
+}
+
+/// How a layer attends.
+#[derive(Debug)]
+enum Attending {
+    Heads(Box<Attention>),
+    Latent(Box<LatentAttention>),
 }
 
 /// What follows attention.
 #[derive(Debug)]
 enum Mix {
-    Dense(Gated),
-    Experts(Experts),
+    Dense(Box<Gated>),
+    Experts(Box<Experts>),
 }
 
 /// Rows of one sequence in a step.
@@ -54,34 +68,42 @@ pub(crate) struct Segment<'a> {
     pub(crate) scores: bool,
 }
 
+/// The rows of each segment, against what one layer holds of it.
+pub(super) fn asking<'a>(segments: &'a [Segment<'_>], layer: usize) -> Vec<Asking<'a>> {
+    let mut first = 0;
+    let one = |segment: &'a Segment<'_>| {
+        let rows = segment.tokens.len();
+        first += rows;
+        Some(Asking { past: segment.cache.layer(layer)?, first: first - rows, rows })
+    };
+    segments.iter().filter_map(one).collect()
+}
+
 impl Decoder {
     /// Reads every tensor that the configuration asks for.
     pub(crate) fn load(file: &ModelFile, config: Config) -> Result<Self, Error> {
-        let loader = Loader::new(file, &config);
+        Self::load_in(file, config, Precision::File)
+    }
+
+    /// The same with all weights in the given numbers.
+    pub(crate) fn load_in(file: &ModelFile, config: Config, precision: Precision) -> Result<Self, Error> {
+        let loader = Loader::new(file, &config, precision);
         let expert_load = ExpertLoad::new(config.experts.map_or(0, |experts| experts.count));
-        let layers = (0..config.layers)
-            .map(|index| {
-                let has_experts = config.experts.is_some() && !config.dense_layers.contains(&index);
-                let mix = if has_experts {
-                    Mix::Experts(loader.experts(index, expert_load.clone())?)
-                } else {
-                    Mix::Dense(loader.dense(index)?)
-                };
-                Ok(Layer {
-                    attention_norm: loader.attention_norm(index)?,
-                    attention: loader.attention(index)?,
-                    mix_norm: loader.mix_norm(index)?,
-                    mix,
-                })
-            })
-            .collect::<Result<_, Error>>()?;
-        let rotation = Rotation::new(config.rotation_base, config.heads.width, config.rotation_interleaved);
+        let layers = (0..config.layers).map(|index| layer(&loader, &config, index, &expert_load));
+        let layers = layers.collect::<Result<_, Error>>()?;
+        let head_width = config.latent.map_or(config.heads.width, |latent| latent.rotated_width);
+        let turnings = config.ropes.iter().map(|rope| Turning::new(rope, head_width)).collect();
         let (embedding, norm, head) = (loader.embedding()?, loader.norm()?, loader.head()?);
-        Ok(Self { embedding, layers, norm, head, rotation, expert_load, config })
+        Ok(Self { embedding, layers, norm, head, turnings, expert_load, config })
     }
 
     pub(crate) fn cache(&self) -> Cache {
-        Cache::new(self.config.layers)
+        self.cache_in(KvType::F32)
+    }
+
+    /// An empty cache that keeps its numbers so precisely.
+    pub(crate) fn cache_in(&self, kind: KvType) -> Cache {
+        Cache::new(self.config.layers, kind)
     }
 
     pub(crate) fn expert_load(&self) -> &ExpertLoad {
@@ -90,27 +112,72 @@ impl Decoder {
 
     /// Computes the rows of all segments and returns the scores of those that want them, in order.
     pub(crate) fn forward(&self, segments: &mut [Segment<'_>]) -> Result<Vec<Vec<f32>>, Error> {
+        self.compute(segments, None)
+    }
+
+    /// The same, and the experts chosen for each row, one list per layer that has experts.
+    pub(crate) fn forward_telling(
+        &self,
+        segments: &mut [Segment<'_>],
+        chosen: &mut Vec<Choices>,
+    ) -> Result<Vec<Vec<f32>>, Error> {
+        self.compute(segments, Some(chosen))
+    }
+
+    fn compute(
+        &self,
+        segments: &mut [Segment<'_>],
+        mut chosen: Option<&mut Vec<Choices>>,
+    ) -> Result<Vec<Vec<f32>>, Error> {
         let ids: Vec<u32> = segments.iter().flat_map(|s| s.tokens).copied().collect();
         let positions: Vec<usize> =
             segments.iter().flat_map(|s| (0..s.tokens.len()).map(|at| s.cache.tokens() + at)).collect();
-        let angles = self.rotation.angles(&positions);
+        let turns: Vec<Turns> = self.turnings.iter().map(|turning| turning.turns(&positions)).collect();
         let epsilon = self.config.norm_epsilon;
-        let mut rows = self.embedding.lookup(ids.into_iter())?;
+        let mut rows = self.embed(ids)?;
         for (index, layer) in self.layers.iter().enumerate() {
+            let turns = &turns[layer.rope];
             let normed = rms_norm(&rows, &layer.attention_norm, epsilon)?;
-            rows = add(&rows, &layer.attention.forward(index, &normed, &angles, segments)?)?;
-            let normed = rms_norm(&rows, &layer.mix_norm, epsilon)?;
-            let mixed = match &layer.mix {
-                Mix::Dense(dense) => dense.forward(&normed)?,
-                Mix::Experts(experts) => experts.forward(&normed)?,
+            let mut given = match &layer.attention {
+                Attending::Heads(heads) => heads.forward(index, &normed, turns, segments)?,
+                Attending::Latent(latent) => latent.forward(index, &normed, turns, segments)?,
             };
-            rows = add(&rows, &mixed)?;
+            if let Some([norm, _]) = &layer.result_norms {
+                given = rms_norm(&given, norm, epsilon)?;
+            }
+            rows = add(&rows, &given)?;
+            let normed = rms_norm(&rows, &layer.mix_norm, epsilon)?;
+            let mut given = match &layer.mix {
+                Mix::Dense(dense) => dense.forward(&normed)?,
+                Mix::Experts(experts) => {
+                    let chosen = chosen.as_mut().map(|layers| {
+                        layers.push(Choices::new());
+                        layers.last_mut()
+                    });
+                    experts.forward(&normed, chosen.flatten())?
+                }
+            };
+            if let Some([_, norm]) = &layer.result_norms {
+                given = rms_norm(&given, norm, epsilon)?;
+            }
+            rows = add(&rows, &given)?;
         }
         let scores = self.scores(&rows, segments)?;
         for segment in segments {
             segment.cache.advance(segment.tokens.len());
         }
         Ok(scores)
+    }
+
+    fn embed(&self, ids: Vec<u32>) -> Result<Tensor, Error> {
+        let rows = self.embedding.lookup(ids.into_iter())?;
+        let scale = self.config.embedding_scale;
+        if scale == 1.0 {
+            return Ok(rows);
+        }
+        let shape = rows.dims2()?;
+        let scaled: Vec<f32> = Rows::of(&rows)?.as_slice()?.iter().map(|value| value * scale).collect();
+        Ok(Tensor::from_vec(scaled, shape, &Device::Cpu)?)
     }
 
     /// The head's product with the last row of each segment that wants scores.
@@ -133,7 +200,32 @@ impl Decoder {
         let last = Tensor::from_vec(last, (count, width), &Device::Cpu)?;
         let normed = rms_norm(&last, &self.norm, self.config.norm_epsilon)?;
         let normed = Rows::of(&normed)?;
-        let scores = self.head.as_ref().unwrap_or(&self.embedding).product(normed.as_slice()?);
+        let mut scores = self.head.as_ref().unwrap_or(&self.embedding).product(normed.as_slice()?);
+        if let Some(cap) = self.config.score_cap {
+            scores.iter_mut().for_each(|score| *score = cap * (*score / cap).tanh());
+        }
         Ok(scores.chunks_exact(self.config.vocabulary).map(<[f32]>::to_vec).collect())
     }
+}
+
+/// Reads one layer.
+fn layer(loader: &Loader<'_>, config: &Config, index: usize, load: &ExpertLoad) -> Result<Layer, Error> {
+    let has_experts = config.experts.is_some() && !config.dense_layers.contains(&index);
+    let attention = match config.latent {
+        Some(widths) => Attending::Latent(Box::new(loader.latent_attention(index, widths)?)),
+        None => Attending::Heads(Box::new(loader.attention(index)?)),
+    };
+    let mix = if has_experts {
+        Mix::Experts(Box::new(loader.experts(index, load.clone())?))
+    } else {
+        Mix::Dense(Box::new(loader.dense(index)?))
+    };
+    Ok(Layer {
+        attention_norm: loader.attention_norm(index)?,
+        attention,
+        mix_norm: loader.mix_norm(index)?,
+        mix,
+        result_norms: loader.result_norms(index)?,
+        rope: config.layer_kinds[index].rope,
+    })
 }

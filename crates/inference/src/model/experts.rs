@@ -6,12 +6,14 @@ use std::sync::{
 };
 
 use candle_core::{Device, Tensor};
-use rayon::prelude::*;
 
-use super::weights::Gated;
+use super::{
+    config::{Activation, Experts as Config, Groups, Scoring},
+    project::{Gated, Projection},
+};
 use crate::{
     Error,
-    kernels::{Linear, Rows, add_scaled, softmax},
+    kernels::{Expert, Rows, add_scaled, mixture, softmax},
 };
 
 /// Rows computed by each expert, over all layers, since the model was built.
@@ -33,15 +35,26 @@ impl ExpertLoad {
     }
 }
 
+/// The experts chosen for each row of a layer, the best first.
+pub(crate) type Choices = Vec<Vec<usize>>;
+
 /// One layer's router and experts.
 #[derive(Debug)]
 pub(super) struct Experts {
-    pub(super) router: Linear,
+    pub(super) config: Config,
+    pub(super) router: Projection,
+    /// Added to the scores for the choice.
+    pub(super) correction: Option<Vec<f32>>,
     pub(super) experts: Vec<Gated>,
-    pub(super) top_k: usize,
-    /// The chosen experts' weights are scaled to the sum of 1.
-    pub(super) normalised: bool,
+    pub(super) shared: Option<SharedExperts>,
     pub(super) load: ExpertLoad,
+}
+
+/// Experts that every row goes to, and the weight of what they give.
+#[derive(Debug)]
+pub(super) struct SharedExperts {
+    pub(super) experts: Gated,
+    pub(super) gate: Option<Projection>,
 }
 
 /// The rows that go to one expert, each with its weight.
@@ -51,14 +64,49 @@ struct Group {
 }
 
 impl Experts {
-    pub(super) fn forward(&self, input: &Tensor) -> Result<Tensor, Error> {
+    /// The mixture's rows; `chosen` is told of the choices where someone asks.
+    pub(super) fn forward(&self, input: &Tensor, chosen: Option<&mut Choices>) -> Result<Tensor, Error> {
         let (count, width) = input.dims2()?;
         let rows = Rows::of(input)?;
         let rows = rows.as_slice()?;
-        let groups = self.route(rows, count);
+        let groups = self.route(input, chosen)?;
         // Each expert with rows computes them in one product; the others are not touched.
         let busy: Vec<(usize, &Group)> =
             groups.iter().enumerate().filter(|(_, g)| !g.rows.is_empty()).collect();
+        for (expert, group) in &busy {
+            self.load.0[*expert].fetch_add(group.rows.len() as u64, Ordering::Relaxed);
+        }
+        let mut out = match self.mixed(&busy, rows, count) {
+            Some(mixed) => mixed,
+            None => self.one_by_one(&busy, rows, (count, width))?,
+        };
+        if let Some(shared) = &self.shared {
+            shared.add(input, &mut out)?;
+        }
+        Ok(Tensor::from_vec(out, (count, width), &Device::Cpu)?)
+    }
+
+    /// All experts' products shared out together, where their form allows.
+    fn mixed(&self, busy: &[(usize, &Group)], rows: &[f32], count: usize) -> Option<Vec<f32>> {
+        let experts: Vec<Expert<'_>> = busy
+            .iter()
+            .map(|(expert, group)| {
+                let Gated { gate, up, down, activation } = &self.experts[*expert];
+                let plain = [gate, up, down].iter().all(|part| part.bias.is_none());
+                let [gate, up, down] = [&gate.weight, &up.weight, &down.weight];
+                let expert = Expert { gate, up, down, rows: &group.rows };
+                (plain && *activation == Activation::Silu).then_some(expert)
+            })
+            .collect::<Option<_>>()?;
+        mixture(&experts, rows, count)
+    }
+
+    fn one_by_one(
+        &self,
+        busy: &[(usize, &Group)],
+        rows: &[f32],
+        (count, width): (usize, usize),
+    ) -> Result<Vec<f32>, Error> {
         let compute = |(expert, group): &(usize, &Group)| {
             let gathered: Vec<f32> = group
                 .rows
@@ -67,14 +115,9 @@ impl Experts {
                 .copied()
                 .collect();
             let gathered = Tensor::from_vec(gathered, (group.rows.len(), width), &Device::Cpu)?;
-            self.load.0[*expert].fetch_add(group.rows.len() as u64, Ordering::Relaxed);
             self.experts[*expert].forward(&gathered)
         };
-        let parts: Vec<Tensor> = if rayon::current_num_threads() == 1 {
-            busy.iter().map(compute).collect::<Result<_, _>>()?
-        } else {
-            busy.par_iter().map(compute).collect::<Result<_, _>>()?
-        };
+        let parts: Vec<Tensor> = busy.iter().map(compute).collect::<Result<_, _>>()?;
         // Summed in the order of the experts, so that a row's sum does not depend on its neighbours.
         let mut out = vec![0f32; count * width];
         for ((_, group), part) in busy.iter().zip(&parts) {
@@ -83,23 +126,87 @@ impl Experts {
                 add_scaled(&mut out[row * width..(row + 1) * width], *weight, part);
             }
         }
-        Ok(Tensor::from_vec(out, (count, width), &Device::Cpu)?)
+        Ok(out)
     }
 
     /// Chooses each row's experts and groups the rows by expert.
-    fn route(&self, rows: &[f32], count: usize) -> Vec<Group> {
+    fn route(&self, input: &Tensor, mut chosen: Option<&mut Choices>) -> Result<Vec<Group>, Error> {
         let mut groups = vec![Group::default(); self.experts.len()];
-        let mut scores = self.router.product(rows);
-        for (row, scores) in scores.chunks_exact_mut(self.experts.len()).enumerate().take(count) {
-            softmax(scores);
-            let mut order: Vec<usize> = (0..scores.len()).collect();
-            order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]).then(a.cmp(b)));
-            let chosen = &order[..self.top_k];
-            let sum: f32 = if self.normalised { chosen.iter().map(|e| scores[*e]).sum() } else { 1.0 };
-            for &expert in chosen {
-                groups[expert].rows.push((row, scores[expert] / sum));
+        let scores = self.router.forward(input)?;
+        let scores = Rows::of(&scores)?;
+        let mut scores = scores.as_slice()?.to_vec();
+        for (row, scores) in scores.chunks_exact_mut(self.experts.len()).enumerate() {
+            let weighted = self.choose(scores);
+            if let Some(chosen) = &mut chosen {
+                chosen.push(weighted.iter().map(|(expert, _)| *expert).collect());
+            }
+            for (expert, weight) in weighted {
+                groups[expert].rows.push((row, weight));
             }
         }
-        groups
+        Ok(groups)
+    }
+
+    /// A row's experts with their weights, the best first.
+    fn choose(&self, scores: &mut [f32]) -> Vec<(usize, f32)> {
+        match self.config.scoring {
+            Scoring::Softmax => softmax(scores),
+            Scoring::Sigmoid => scores.iter_mut().for_each(|s| *s = 1.0 / (1.0 + (-*s).exp())),
+            Scoring::SoftmaxOfChosen => {}
+        }
+        let mut ranks = scores.to_vec();
+        if let Some(correction) = &self.correction {
+            ranks.iter_mut().zip(correction).for_each(|(rank, correction)| *rank += correction);
+        }
+        if let Some(groups) = self.config.groups {
+            leave_out(&mut ranks, groups);
+        }
+        let mut order: Vec<usize> = (0..ranks.len()).collect();
+        order.sort_by(|a, b| ranks[*b].total_cmp(&ranks[*a]).then(a.cmp(b)));
+        order.truncate(self.config.top_k);
+        let mut weights: Vec<f32> = order.iter().map(|expert| scores[*expert]).collect();
+        if self.config.scoring == Scoring::SoftmaxOfChosen {
+            softmax(&mut weights);
+        }
+        let sum: f32 = if self.config.normalised { weights.iter().sum() } else { 1.0 };
+        order.into_iter().zip(weights).map(|(e, weight)| (e, weight / sum * self.config.scale)).collect()
+    }
+}
+
+/// Makes the experts of all but the best groups the worst.
+fn leave_out(ranks: &mut [f32], groups: Groups) {
+    let size = ranks.len() / groups.count;
+    let worth = |group: &[f32]| {
+        let mut sorted = group.to_vec();
+        sorted.sort_by(|a, b| b.total_cmp(a));
+        sorted.iter().take(if groups.by_two { 2 } else { 1 }).sum::<f32>()
+    };
+    let worths: Vec<f32> = ranks.chunks_exact(size).map(worth).collect();
+    let mut order: Vec<usize> = (0..groups.count).collect();
+    order.sort_by(|a, b| worths[*b].total_cmp(&worths[*a]).then(a.cmp(b)));
+    for group in &order[groups.kept..] {
+        ranks[group * size..(group + 1) * size].fill(f32::NEG_INFINITY);
+    }
+}
+
+impl SharedExperts {
+    /// Adds to each row what the shared experts give for it.
+    fn add(&self, input: &Tensor, out: &mut [f32]) -> Result<(), Error> {
+        let (count, width) = input.dims2()?;
+        let given = self.experts.forward(input)?;
+        let given = Rows::of(&given)?;
+        let weights = match &self.gate {
+            Some(gate) => {
+                let scores = gate.forward(input)?;
+                let scores = Rows::of(&scores)?;
+                scores.as_slice()?.iter().map(|s| 1.0 / (1.0 + (-s).exp())).collect()
+            }
+            None => vec![1.0; count],
+        };
+        let rows = out.chunks_exact_mut(width).zip(given.as_slice()?.chunks_exact(width));
+        for ((out, given), weight) in rows.zip(weights) {
+            add_scaled(out, weight, given);
+        }
+        Ok(())
     }
 }

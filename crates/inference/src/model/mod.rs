@@ -2,7 +2,10 @@
 
 mod cache;
 mod config;
+mod turns;
+mod project;
 mod attention;
+mod latent;
 mod decoder;
 mod experts;
 mod weights;
@@ -10,6 +13,9 @@ mod weights;
 mod tests;
 
 pub(crate) use cache::Cache;
+#[cfg(test)]
+pub(crate) use config::Architecture;
 pub(crate) use config::Config;
 pub(crate) use decoder::{Decoder, Segment};
-pub(crate) use experts::ExpertLoad;
+pub(crate) use experts::{Choices, ExpertLoad};
+pub(crate) use weights::Precision;

@@ -6,7 +6,7 @@ use candle_core::{D, DType, Device, Result, Tensor, quantized::GgmlDType};
 use safetensors::Dtype;
 
 use super::{Config, Decoder, Segment};
-use crate::{formats::ModelFile, tiny::Tiny};
+use crate::{formats::ModelFile, kernels::Team, tiny::Tiny};
 
 fn load(path: &Path) -> Decoder {
     let file = ModelFile::open(path).unwrap();
@@ -184,7 +184,7 @@ fn check_company(decoder: &Decoder) {
 fn a_row_has_the_same_bits_in_any_company_chunk_and_number_of_threads() {
     let folder = tempfile::tempdir().unwrap();
     for threads in [1, 3] {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let pool = Team::new(threads).unwrap();
         for kind in [GgmlDType::Q4_0, GgmlDType::Q8_0, GgmlDType::BF16] {
             let decoder = load(&Tiny::moe().gguf(folder.path(), kind));
             pool.install(|| check_company(&decoder));
@@ -192,8 +192,8 @@ fn a_row_has_the_same_bits_in_any_company_chunk_and_number_of_threads() {
     }
     let path = Tiny { hidden: 256, heads: 8, feed_forward: 512, ..Tiny::dense() }
         .gguf(folder.path(), GgmlDType::Q4K);
-    let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
-    let four = rayon::ThreadPoolBuilder::new().num_threads(4).build().unwrap();
+    let one = Team::new(1).unwrap();
+    let four = Team::new(4).unwrap();
     let decoder = load(&path);
     let tokens = ids(30, 9);
     assert_eq!(one.install(|| scores(&decoder, &tokens, 30)), four.install(|| scores(&decoder, &tokens, 11)));

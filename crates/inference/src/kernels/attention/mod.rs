@@ -1,0 +1,244 @@
+//! Causal attention in blocks of 64 positions, for prefill and decode alike.
+//!
+//! Blocks begin at fixed positions and are taken in order, and within them every number is made by the same operations
+//! in the same order, whichever rows are computed together: a row has the same bits alone, in a batch and in any chunk.
+
+mod past;
+mod panel;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use past::{KeyShape, Past};
+
+use super::{Form, exponent, team};
+use panel::{Element, ROWS_MAX, add_products};
+use past::{BLOCK, Numbers};
+
+/// Panels of queries that pass over a block of keys together.
+const PANELS_OF_A_PIECE: usize = 8;
+/// Lanes of partial sums.
+const LANES: usize = 16;
+
+/// What a layer's queries ask.
+#[derive(Debug, Clone)]
+pub(crate) struct Attend {
+    /// Query heads; the heads of keys share them evenly.
+    pub(crate) heads: usize,
+    pub(crate) shape: KeyShape,
+    /// What scores are multiplied with.
+    pub(crate) scale: f32,
+    /// Positions that a row sees, its own among them.
+    pub(crate) window: Option<usize>,
+    /// One score per head that takes a share and gives nothing.
+    pub(crate) sinks: Option<Vec<f32>>,
+}
+
+/// One sequence's rows in a step. Its keys and values are in `past` already.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asking<'a> {
+    pub(crate) past: &'a Past,
+    /// Its first row among all rows of the step.
+    pub(crate) first: usize,
+    pub(crate) rows: usize,
+}
+
+/// Panels of one sequence that ask one head of keys.
+#[derive(Debug, Clone, Copy)]
+struct Piece<'a> {
+    asking: Asking<'a>,
+    group: usize,
+    /// Queries of the group, row after row, from and to.
+    queries: (usize, usize),
+}
+
+impl Attend {
+    /// What every head of every row takes from the positions that it sees. `query` and the result hold the rows of all
+    /// sequences, with all heads of a row side by side.
+    pub(crate) fn attend(&self, all: &[Asking<'_>], query: &[f32]) -> Vec<f32> {
+        let rows = query.len() / (self.heads * self.shape.key_width).max(1);
+        let mut out = vec![0f32; rows * self.heads * self.shape.value_width];
+        let shared = self.heads / self.shape.heads;
+        let mut pieces = Vec::new();
+        for asking in all {
+            for group in 0..self.shape.heads {
+                let count = asking.rows * shared;
+                for from in (0..count).step_by(PANELS_OF_A_PIECE * ROWS_MAX) {
+                    let queries = (from, count.min(from + PANELS_OF_A_PIECE * ROWS_MAX));
+                    pieces.push(Piece { asking: *asking, group, queries });
+                }
+            }
+        }
+        let form = Form::best();
+        let to = team::Pieces::new(&mut out);
+        team::share(pieces.len(), |piece| {
+            let piece = pieces[piece];
+            match piece.asking.past.numbers() {
+                Numbers::F32([keys, values]) => self.compute(form, piece, [keys, values], (query, &to)),
+                Numbers::F16([keys, values]) => self.compute(form, piece, [keys, values], (query, &to)),
+            }
+        });
+        out
+    }
+
+    fn compute<E: Element>(
+        &self,
+        form: Form,
+        piece: Piece<'_>,
+        [keys, values]: [&[E]; 2],
+        (query, out): (&[f32], &team::Pieces<'_, f32>),
+    ) {
+        let mut panels = self.panels(piece, query);
+        let shape = self.shape;
+        let last = panels.iter().map(|panel| panel.end).max().unwrap_or(0);
+        let first = panels.iter().map(|panel| panel.start).min().unwrap_or(0);
+        for block in first / BLOCK..last.div_ceil(BLOCK) {
+            let at = block * shape.heads + piece.group;
+            let keys = &keys[at * shape.key_block()..(at + 1) * shape.key_block()];
+            let values = &values[at * shape.value_block()..(at + 1) * shape.value_block()];
+            for panel in &mut panels {
+                panel.take(form, block * BLOCK, keys, (values, shape.value_stride()));
+            }
+        }
+        for panel in &panels {
+            for (at, query) in panel.queries.iter().enumerate() {
+                let width = shape.value_width;
+                // SAFETY: a head of a row is in one panel of one piece, which is asked for once.
+                let out = unsafe { out.part((query.row * self.heads + query.head) * width, width) };
+                panel.finish(at, out);
+            }
+        }
+    }
+
+    fn panels(&self, piece: Piece<'_>, query: &[f32]) -> Vec<Panel> {
+        let shared = self.heads / self.shape.heads;
+        let before = piece.asking.past.positions() - piece.asking.rows;
+        let mut panels = Vec::with_capacity(PANELS_OF_A_PIECE);
+        let mut at = piece.queries.0;
+        while at < piece.queries.1 {
+            let left = piece.queries.1 - at;
+            let count = if left == 5 { 4 } else { left.min(ROWS_MAX) };
+            let queries = (at..at + count).map(|at| {
+                let (row, head) = (at / shared, piece.group * shared + at % shared);
+                let end = before + row + 1;
+                let start = self.window.map_or(0, |window| end.saturating_sub(window));
+                Query { row: piece.asking.first + row, head, start, end }
+            });
+            panels.push(Panel::new(self, queries.collect(), query));
+            at += count;
+        }
+        panels
+    }
+}
+
+/// One head of one row, and the positions from and to which it sees.
+#[derive(Debug, Clone, Copy)]
+struct Query {
+    row: usize,
+    head: usize,
+    start: usize,
+    end: usize,
+}
+
+/// A few queries of one head of keys, on their way over the blocks.
+#[derive(Debug)]
+struct Panel {
+    queries: Vec<Query>,
+    /// The positions that any of them sees.
+    start: usize,
+    end: usize,
+    /// Scaled queries, `[number][query]`.
+    asked: Vec<f32>,
+    /// The greatest score of each so far.
+    greatest: [f32; ROWS_MAX],
+    /// The sum of the shares so far, lane by lane.
+    shares: [[f32; LANES]; ROWS_MAX],
+    /// The weighted sums so far, 64 columns of all queries after another.
+    taken: Vec<[f32; BLOCK]>,
+    /// Shares of a block, `[position][query]`.
+    factors: [f32; BLOCK * ROWS_MAX],
+}
+
+impl Panel {
+    fn new(attend: &Attend, queries: Vec<Query>, query: &[f32]) -> Self {
+        let width = attend.shape.key_width;
+        let count = queries.len();
+        let mut asked = vec![0f32; width * count];
+        let mut greatest = [f32::NEG_INFINITY; ROWS_MAX];
+        let mut shares = [[0f32; LANES]; ROWS_MAX];
+        for (at, one) in queries.iter().enumerate() {
+            let from = &query[(one.row * attend.heads + one.head) * width..][..width];
+            for (to, number) in asked[at..].iter_mut().step_by(count).zip(from) {
+                *to = number * attend.scale;
+            }
+            if let Some(sink) = attend.sinks.as_ref().and_then(|sinks| sinks.get(one.head)) {
+                // A sink is a score that was seen before all others.
+                greatest[at] = *sink;
+                shares[at][0] = 1.0;
+            }
+        }
+        let chunks = attend.shape.value_stride().div_ceil(BLOCK);
+        Self {
+            start: queries.iter().map(|query| query.start).min().unwrap_or(0),
+            end: queries.iter().map(|query| query.end).max().unwrap_or(0),
+            queries,
+            asked,
+            greatest,
+            shares,
+            taken: vec![[0.0; BLOCK]; chunks * count],
+            factors: [0.0; BLOCK * ROWS_MAX],
+        }
+    }
+
+    /// Takes what the queries see of the block that begins at position `first`.
+    fn take<E: Element>(&mut self, form: Form, first: usize, keys: &[E], (values, stride): (&[E], usize)) {
+        let seen = self.end.min(first + BLOCK).saturating_sub(first);
+        if seen == 0 || self.start >= first + BLOCK {
+            return;
+        }
+        let count = self.queries.len();
+        let mut scores = [[0f32; BLOCK]; ROWS_MAX];
+        let scores = &mut scores[..count];
+        add_products(form, &self.asked, (keys, BLOCK), seen.next_multiple_of(LANES), scores);
+        let mut fades = [1f32; ROWS_MAX];
+        for (at, (query, scores)) in self.queries.iter().zip(scores).enumerate() {
+            let from = query.start.saturating_sub(first).min(BLOCK);
+            let to = query.end.saturating_sub(first).min(BLOCK);
+            scores[..from.min(to)].fill(f32::NEG_INFINITY);
+            scores[to..].fill(f32::NEG_INFINITY);
+            if from < to {
+                fades[at] = exponent::share(scores, &mut self.greatest[at], &mut self.shares[at]);
+            } else {
+                scores.fill(0.0);
+            }
+            for (to, score) in self.factors[at..].iter_mut().step_by(count).zip(scores.iter()) {
+                *to = *score;
+            }
+        }
+        for (chunk, taken) in self.taken.chunks_exact_mut(count).enumerate() {
+            for (taken, fade) in taken.iter_mut().zip(fades) {
+                taken.iter_mut().for_each(|value| *value *= fade);
+            }
+            let columns = (stride - chunk * BLOCK).min(BLOCK);
+            let values = &values[chunk * BLOCK..];
+            add_products(form, &self.factors[..seen * count], (values, stride), columns, taken);
+        }
+    }
+
+    /// Writes what query `at` has taken.
+    fn finish(&self, at: usize, out: &mut [f32]) {
+        let mut shares = self.shares[at];
+        let mut width = LANES;
+        while width > 1 {
+            width /= 2;
+            for lane in 0..width {
+                shares[lane] += shares[lane + width];
+            }
+        }
+        let chunks = self.taken.chunks_exact(self.queries.len());
+        for (out, taken) in out.chunks_mut(BLOCK).zip(chunks) {
+            for (out, value) in out.iter_mut().zip(taken[at]) {
+                *out = value / shares[0];
+            }
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! The product of a tile and a panel with AVX-512 VNNI: an output per lane, the panel's rows in registers.
+//!
+//! `M` is the number of the panel's rows. Every pointer below comes from slices whose lengths `super::product` has
+//! checked against the number of segments; what is read beyond a segment's own numbers is only prefetched.
+
+use std::arch::x86_64::{
+    __m512, __m512i, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm256_loadu_si256, _mm512_add_epi32,
+    _mm512_and_si512, _mm512_cvtepi8_epi32, _mm512_cvtepi32_ps, _mm512_cvtepu8_epi16, _mm512_cvtepu8_epi32,
+    _mm512_cvtph_ps, _mm512_dpbusd_epi32, _mm512_dpwssd_epi32, _mm512_fmadd_ps, _mm512_fnmadd_ps,
+    _mm512_loadu_si512, _mm512_mul_ps, _mm512_mullo_epi32, _mm512_or_si512, _mm512_set1_epi8,
+    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi16,
+    _mm512_srli_epi16, _mm512_storeu_ps,
+};
+
+use super::{
+    input::Panel,
+    layout::{Format, LANES, LINE},
+};
+
+/// How far ahead of its use a line of weights is asked for, in bytes.
+const AHEAD: usize = 4096;
+
+/// What is left of a tile and a panel.
+#[derive(Clone, Copy)]
+struct At {
+    body: *const u8,
+    head: *const u8,
+    values: *const i32,
+    scales: *const f32,
+    sums: *const i32,
+}
+
+impl At {
+    /// # Safety
+    ///
+    /// The slices behind the pointers hold one more segment.
+    #[inline]
+    unsafe fn next(self, format: Format, rows: usize) -> Self {
+        // SAFETY: each pointer moves by one segment's length, so that it stays within its slice or at its end.
+        unsafe {
+            Self {
+                body: self.body.add(format.body()),
+                head: self.head.add(format.head()),
+                values: self.values.add(format.segment() / 4 * rows),
+                scales: self.scales.add(rows),
+                sums: self.sums.add(format.sums() * rows),
+            }
+        }
+    }
+}
+
+/// Writes the products of the tile's outputs with the panel's rows.
+///
+/// # Safety
+///
+/// The processor has AVX-512 F, BW and VNNI; the panel has `M` rows and as many segments as the tile holds; `out` has
+/// `M` rows.
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+pub(super) unsafe fn product<const M: usize>(
+    format: Format,
+    tile: &[u8],
+    panel: Panel<'_>,
+    out: &mut [[f32; LANES]],
+) {
+    let segments = panel.scales.len() / M;
+    let at = At {
+        body: tile.as_ptr(),
+        // SAFETY: the heads follow the bodies within the tile.
+        head: unsafe { tile.as_ptr().add(segments * format.body()) },
+        values: panel.values.as_ptr(),
+        scales: panel.scales.as_ptr(),
+        sums: panel.sums.as_ptr(),
+    };
+    // SAFETY: the caller's promise is that of each of them.
+    let sums = unsafe {
+        match format {
+            Format::Q4_0 => q4_0::<M>(at, segments),
+            Format::Q8_0 => q8_0::<M>(at, segments),
+            Format::Q4K => q4k::<M>(at, segments),
+            Format::Q6K => q6k::<M>(at, segments),
+        }
+    };
+    for (out, sums) in out.iter_mut().zip(sums) {
+        // SAFETY: a row of `out` is exactly the 16 values stored.
+        unsafe { _mm512_storeu_ps(out.as_mut_ptr(), sums) };
+    }
+}
+
+/// Adds the products of sixteen outputs' words of four weights with each row's word of four activations.
+///
+/// # Safety
+///
+/// `values` points at `M` words.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vnni")]
+unsafe fn add_words<const M: usize>(sums: &mut [__m512i; M], weights: __m512i, values: *const i32) {
+    for (row, sum) in sums.iter_mut().enumerate() {
+        // SAFETY: `row` is below `M`.
+        let word = _mm512_set1_epi32(unsafe { *values.add(row) });
+        *sum = _mm512_dpbusd_epi32(*sum, weights, word);
+    }
+}
+
+/// Adds the products of 32 columns in half-bytes.
+///
+/// # Safety
+///
+/// `lines` points at 4 lines and `values` at 8 words of each of `M` rows.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn add_nibbles<const M: usize>(sums: &mut [__m512i; M], lines: *const u8, values: *const i32) {
+    let low = _mm512_set1_epi8(15);
+    for word in 0..4 {
+        // SAFETY: line `word` is below 4, words `word` and `word + 4` below 8; a prefetch may ask for any address.
+        unsafe {
+            let pairs = _mm512_loadu_si512(lines.add(word * LINE).cast());
+            _mm_prefetch::<_MM_HINT_T0>(lines.wrapping_add(word * LINE + AHEAD).cast());
+            add_words(sums, _mm512_and_si512(pairs, low), values.add(word * M));
+            let high = _mm512_and_si512(_mm512_srli_epi16::<4>(pairs), low);
+            add_words(sums, high, values.add((word + 4) * M));
+        }
+    }
+}
+
+/// `M` words, each in all lanes.
+///
+/// # Safety
+///
+/// `words` points at `M` words.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn spread<const M: usize>(words: *const i32) -> [__m512i; M] {
+    let mut spread = [_mm512_setzero_si512(); M];
+    for (row, to) in spread.iter_mut().enumerate() {
+        // SAFETY: `row` is below `M`.
+        *to = _mm512_set1_epi32(unsafe { *words.add(row) });
+    }
+    spread
+}
+
+/// Sixteen f16 from `head` as f32.
+///
+/// # Safety
+///
+/// `head` points at 32 readable bytes.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn halves(head: *const u8) -> __m512 {
+    // SAFETY: the caller's promise; the load needs no alignment.
+    _mm512_cvtph_ps(unsafe { _mm256_loadu_si256(head.cast()) })
+}
+
+/// Adds integer sums, scaled by weights and activations, to float sums.
+///
+/// # Safety
+///
+/// `scales` points at `M` values.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn add_scaled<const M: usize>(
+    to: &mut [__m512; M],
+    sums: &[__m512i; M],
+    d: __m512,
+    scales: *const f32,
+) {
+    for row in 0..M {
+        // SAFETY: `row` is below `M`.
+        let scale = _mm512_mul_ps(d, _mm512_set1_ps(unsafe { *scales.add(row) }));
+        to[row] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[row]), scale, to[row]);
+    }
+}
+
+/// # Safety
+///
+/// `at` stands at `segments` segments of a Q4_0 tile and of a panel of `M` rows.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn q4_0<const M: usize>(mut at: At, segments: usize) -> [__m512; M] {
+    let mut out = [_mm512_setzero_ps(); M];
+    for _ in 0..segments {
+        // SAFETY: by the contract a whole segment of each lies ahead.
+        unsafe {
+            let mut sums = spread::<M>(at.sums);
+            add_nibbles(&mut sums, at.body, at.values);
+            add_scaled(&mut out, &sums, halves(at.head), at.scales);
+            at = at.next(Format::Q4_0, M);
+        }
+    }
+    out
+}
+
+/// # Safety
+///
+/// `at` stands at `segments` segments of a Q8_0 tile and of a panel of `M` rows.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn q8_0<const M: usize>(mut at: At, segments: usize) -> [__m512; M] {
+    let mut out = [_mm512_setzero_ps(); M];
+    for _ in 0..segments {
+        // SAFETY: by the contract a whole segment of each lies ahead: 8 lines, 8 words of each row.
+        unsafe {
+            let mut sums = spread::<M>(at.sums);
+            for word in 0..8 {
+                let weights = _mm512_loadu_si512(at.body.add(word * LINE).cast());
+                _mm_prefetch::<_MM_HINT_T0>(at.body.wrapping_add(word * LINE + AHEAD).cast());
+                add_words(&mut sums, weights, at.values.add(word * M));
+            }
+            add_scaled(&mut out, &sums, halves(at.head), at.scales);
+            at = at.next(Format::Q8_0, M);
+        }
+    }
+    out
+}
+
+/// # Safety
+///
+/// `at` stands at `segments` segments of a Q4_K tile and of a panel of `M` rows.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn q4k<const M: usize>(mut at: At, segments: usize) -> [__m512; M] {
+    let mut out = [_mm512_setzero_ps(); M];
+    for _ in 0..segments {
+        let mut totals = [_mm512_setzero_si512(); M];
+        for part in 0..8 {
+            // SAFETY: parts are 4 lines of weights and 8 words of each row; their 16 scales follow the 32 lines.
+            unsafe {
+                let mut sums = [_mm512_setzero_si512(); M];
+                add_nibbles(&mut sums, at.body.add(part * 4 * LINE), at.values.add(part * 8 * M));
+                let scale = _mm_loadu_si128(at.body.add(Format::Q4K.weights() + part * LANES).cast());
+                let scale = _mm512_cvtepu8_epi32(scale);
+                for row in 0..M {
+                    totals[row] = _mm512_add_epi32(totals[row], _mm512_mullo_epi32(sums[row], scale));
+                }
+            }
+        }
+        // SAFETY: 4 lines of scales and minima follow the weights, of which the minima are the last two; a segment has
+        // 4 words of sums of each row and 64 bytes of f16.
+        unsafe {
+            add_scaled(&mut out, &totals, halves(at.head), at.scales);
+            let mut minima = [_mm512_setzero_si512(); M];
+            for pair in 0..4 {
+                let from = at.body.add(Format::Q4K.weights() + 2 * LINE + pair * 2 * LANES);
+                let pairs = _mm512_cvtepu8_epi16(_mm256_loadu_si256(from.cast()));
+                for (row, sum) in spread::<M>(at.sums.add(pair * M)).into_iter().enumerate() {
+                    minima[row] = _mm512_dpwssd_epi32(minima[row], pairs, sum);
+                }
+            }
+            let dmin = halves(at.head.add(2 * LANES));
+            for row in 0..M {
+                let scale = _mm512_mul_ps(dmin, _mm512_set1_ps(*at.scales.add(row)));
+                out[row] = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(minima[row]), scale, out[row]);
+            }
+            at = at.next(Format::Q4K, M);
+        }
+    }
+    out
+}
+
+/// # Safety
+///
+/// `at` stands at `segments` segments of a Q6_K tile and of a panel of `M` rows.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
+unsafe fn q6k<const M: usize>(mut at: At, segments: usize) -> [__m512; M] {
+    let (low, high) = (_mm512_set1_epi8(15), _mm512_set1_epi8(48));
+    let mut out = [_mm512_setzero_ps(); M];
+    for _ in 0..segments {
+        let mut totals = [_mm512_setzero_si512(); M];
+        for part in 0..16 {
+            // SAFETY: parts are 3 lines of weights, 4 words and 1 sum of each row; their 16 scales follow the 48 lines.
+            unsafe {
+                let lines = at.body.add(part * 3 * LINE);
+                let first = _mm512_loadu_si512(lines.cast());
+                let second = _mm512_loadu_si512(lines.add(LINE).cast());
+                let upper = _mm512_loadu_si512(lines.add(2 * LINE).cast());
+                for line in 0..3 {
+                    _mm_prefetch::<_MM_HINT_T0>(lines.wrapping_add(line * LINE + AHEAD).cast());
+                }
+                let join = |nibbles, bits| {
+                    _mm512_or_si512(_mm512_and_si512(nibbles, low), _mm512_and_si512(bits, high))
+                };
+                let values = at.values.add(part * 4 * M);
+                let mut sums = spread::<M>(at.sums.add(part * M));
+                add_words(&mut sums, join(first, _mm512_slli_epi16::<4>(upper)), values);
+                add_words(&mut sums, join(second, _mm512_slli_epi16::<2>(upper)), values.add(M));
+                add_words(&mut sums, join(_mm512_srli_epi16::<4>(first), upper), values.add(2 * M));
+                let last = join(_mm512_srli_epi16::<4>(second), _mm512_srli_epi16::<2>(upper));
+                add_words(&mut sums, last, values.add(3 * M));
+                let scale = _mm_loadu_si128(at.body.add(Format::Q6K.weights() + part * LANES).cast());
+                let scale = _mm512_cvtepi8_epi32(scale);
+                for row in 0..M {
+                    totals[row] = _mm512_add_epi32(totals[row], _mm512_mullo_epi32(sums[row], scale));
+                }
+            }
+        }
+        // SAFETY: a segment has 32 bytes of f16 and a scale of each row.
+        unsafe {
+            add_scaled(&mut out, &totals, halves(at.head), at.scales);
+            at = at.next(Format::Q6K, M);
+        }
+    }
+    out
+}

@@ -1,0 +1,247 @@
+//! Rows of activations as 8-bit integers, interleaved so that a kernel reads them in the order in which it needs them.
+//!
+//! The scale of a run of activations is a f32, its greatest absolute value over 127. A run with a value that is not
+//! finite gets such a scale, so that its products are not finite either. Rows stand in panels; in a panel of `m` rows
+//! the words of four columns lie side by side, one per row.
+
+use super::layout::Format;
+use crate::kernels::team;
+
+/// Rows of a panel, the largest that fits.
+const PANELS: [usize; 5] = [12, 8, 4, 2, 1];
+/// A run whose greatest value is below this is taken for zeros.
+const GREATEST_MIN: f32 = 1e-30;
+/// Below so many activations the work is not worth sharing.
+const PARALLEL_MIN: usize = 1 << 14;
+/// Adding and subtracting this rounds to the nearest whole number, ties to even, below 2²² on every processor.
+const ROUNDING: f32 = 12_582_912.0;
+
+/// Quantised activations for weights of one format.
+#[derive(Debug)]
+pub(crate) struct Input {
+    pub(super) format: Format,
+    pub(super) columns: usize,
+    panels: Vec<Place>,
+    values: Vec<i32>,
+    scales: Vec<f32>,
+    sums: Vec<i32>,
+}
+
+/// Which rows a panel holds.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    first: usize,
+    rows: usize,
+}
+
+/// One panel, for reading.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Panel<'a> {
+    /// Its first row.
+    pub(super) first: usize,
+    pub(super) rows: usize,
+    /// Words of four activations: `[columns / 4][rows]`.
+    pub(super) values: &'a [i32],
+    /// `[segments][rows]`.
+    pub(super) scales: &'a [f32],
+    /// `[segments][format.sums()][rows]`: negative sums times the weights' offset, so that a product can start from
+    /// them; for Q4_K pairs of plain sums of 32 in the halves of a word.
+    pub(super) sums: &'a [i32],
+}
+
+impl Input {
+    /// The rows of `floats` whose numbers `order` gives, in groups of which each starts a panel. Every number in `order`
+    /// is below `floats.len() / columns`, and the groups are as long as `order` together.
+    pub(crate) fn gather(
+        format: Format,
+        columns: usize,
+        floats: &[f32],
+        order: &[usize],
+        groups: &[usize],
+    ) -> Self {
+        let rows = order.len();
+        let segments = columns / format.segment();
+        let mut input = Self {
+            format,
+            columns,
+            panels: panels(groups),
+            values: vec![0; rows * columns / 4],
+            scales: vec![0.0; rows * segments],
+            sums: vec![0; rows * segments * format.sums()],
+        };
+        input.fill(|row| &floats[order[row] * columns..(order[row] + 1) * columns]);
+        input
+    }
+
+    /// All rows of `floats`.
+    pub(crate) fn new(format: Format, columns: usize, floats: &[f32]) -> Self {
+        let order: Vec<usize> = (0..floats.len() / columns).collect();
+        Self::gather(format, columns, floats, &order, &[order.len()])
+    }
+
+    fn fill<'f>(&mut self, row: impl Fn(usize) -> &'f [f32] + Sync) {
+        let (format, columns) = (self.format, self.columns);
+        let segments = columns / format.segment();
+        let places = std::mem::take(&mut self.panels);
+        let values = team::Pieces::new(&mut self.values);
+        let scales = team::Pieces::new(&mut self.scales);
+        let sums = team::Pieces::new(&mut self.sums);
+        let one = |panel: usize| {
+            let Place { first, rows } = places[panel];
+            let part = |each: usize| (first * each, rows * each);
+            let (value, scale, sum) = (part(columns / 4), part(segments), part(segments * format.sums()));
+            // SAFETY: panels hold different rows and each panel is asked for once, so that parts do not overlap.
+            let (values, scales, sums) = unsafe {
+                (values.part(value.0, value.1), scales.part(scale.0, scale.1), sums.part(sum.0, sum.1))
+            };
+            let mut to = Filling { values, scales, sums, rows, format };
+            for at in 0..rows {
+                to.row(at, row(first + at));
+            }
+        };
+        if places.iter().map(|place| place.rows).sum::<usize>() * columns < PARALLEL_MIN {
+            (0..places.len()).for_each(one);
+        } else {
+            team::share(places.len(), one);
+        }
+        self.panels = places;
+    }
+
+    pub(crate) fn format(&self) -> Format {
+        self.format
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.panels.last().map_or(0, |place| place.first + place.rows)
+    }
+
+    /// The panels of the rows `start..end`, which are whole groups.
+    pub(super) fn panels_of(&self, start: usize, end: usize) -> std::ops::Range<usize> {
+        let at = |row| self.panels.partition_point(|place| place.first < row);
+        at(start)..at(end)
+    }
+
+    pub(super) fn panel(&self, index: usize) -> Panel<'_> {
+        let Place { first, rows } = self.panels[index];
+        let segments = self.columns / self.format.segment();
+        let part = |each: usize| first * each..(first + rows) * each;
+        Panel {
+            first,
+            rows,
+            values: &self.values[part(self.columns / 4)],
+            scales: &self.scales[part(segments)],
+            sums: &self.sums[part(segments * self.format.sums())],
+        }
+    }
+}
+
+/// Cuts each group into panels.
+fn panels(groups: &[usize]) -> Vec<Place> {
+    let mut places = Vec::new();
+    let mut first = 0;
+    for &group in groups {
+        let mut left = group;
+        for size in PANELS {
+            while left >= size {
+                places.push(Place { first, rows: size });
+                first += size;
+                left -= size;
+            }
+        }
+    }
+    places
+}
+
+/// A panel in the making.
+struct Filling<'a> {
+    values: &'a mut [i32],
+    scales: &'a mut [f32],
+    sums: &'a mut [i32],
+    rows: usize,
+    format: Format,
+}
+
+impl Filling<'_> {
+    fn row(&mut self, row: usize, floats: &[f32]) {
+        let length = self.format.segment();
+        let mut whole = [0i8; 256];
+        for (at, floats) in floats.chunks_exact(length).enumerate() {
+            let whole = &mut whole[..length];
+            self.scales[at * self.rows + row] = quantise(floats, whole);
+            let words = whole.chunks_exact(4).map(|w| {
+                i32::from_le_bytes([
+                    w[0].cast_unsigned(),
+                    w[1].cast_unsigned(),
+                    w[2].cast_unsigned(),
+                    w[3].cast_unsigned(),
+                ])
+            });
+            let to = &mut self.values[at * length / 4 * self.rows..];
+            for (word, to) in words.zip(to.chunks_exact_mut(self.rows)) {
+                to[row] = word;
+            }
+            let count = self.format.sums();
+            let sums = &mut self.sums[at * count * self.rows..];
+            for (run, to) in whole.chunks_exact(length / count).zip(sums.chunks_exact_mut(self.rows)) {
+                to[row] = if self.format == Format::Q4K {
+                    let (left, right) = run.split_at(32);
+                    (sum(left) & 0xffff) | sum(right) << 16
+                } else {
+                    -self.format.offset() * sum(run)
+                };
+            }
+        }
+    }
+}
+
+fn sum(values: &[i8]) -> i32 {
+    values.iter().map(|value| i32::from(*value)).sum()
+}
+
+/// Writes `floats` over their scale as whole numbers from -127 to 127 and returns the scale.
+fn quantise(floats: &[f32], out: &mut [i8]) -> f32 {
+    #[cfg(target_arch = "x86_64")]
+    {
+        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") {
+            // SAFETY: the processor has the features.
+            return unsafe { quantise_avx512(floats, out) };
+        }
+        if is_x86_feature_detected!("avx2") {
+            // SAFETY: the processor has the feature.
+            return unsafe { quantise_avx2(floats, out) };
+        }
+    }
+    quantise_plain(floats, out)
+}
+
+/// # Safety
+///
+/// The processor has AVX-512F and AVX-512BW.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw")]
+unsafe fn quantise_avx512(floats: &[f32], out: &mut [i8]) -> f32 {
+    quantise_plain(floats, out)
+}
+
+/// # Safety
+///
+/// The processor has AVX2.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+unsafe fn quantise_avx2(floats: &[f32], out: &mut [i8]) -> f32 {
+    quantise_plain(floats, out)
+}
+
+/// Written without branches so that the compiler widens it for each of the processors above.
+#[inline(always)]
+fn quantise_plain(floats: &[f32], out: &mut [i8]) -> f32 {
+    // As bits, infinity is above every number and what is not a number above infinity.
+    let greatest = floats.iter().fold(0, |greatest, value| (value.to_bits() & 0x7fff_ffff).max(greatest));
+    let greatest = f32::from_bits(greatest);
+    let inverse = if greatest < GREATEST_MIN { 0.0 } else { 127.0 / greatest };
+    for (out, value) in out.iter_mut().zip(floats) {
+        let rounded = value * inverse + ROUNDING;
+        *out = rounded.to_bits().wrapping_sub(ROUNDING.to_bits()) as i8;
+    }
+    greatest / 127.0
+}
