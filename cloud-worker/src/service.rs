@@ -19,6 +19,9 @@ use crate::Error;
 /// The place that a worker calls itself; its router knows it by tier and name.
 const PLACE: &str = "worker";
 
+/// By the wire contract.
+const REQUEST_ID_BYTES_MAX: usize = 64;
+
 pub(crate) type Events = Pin<Box<dyn Stream<Item = Result<GenerateEvent, Status>> + Send>>;
 
 /// Serves the engine.
@@ -38,6 +41,7 @@ impl Generation {
     fn start(&self, request: &Request<GenerateRequest>) -> Result<(inference::Stream, Span), Error> {
         let asked = request.get_ref();
         self.check(asked)?;
+        mesh::telemetry::name_request(&asked.request_id);
         let deadline = Deadline::of(request).map(|deadline| deadline.instant().into_std());
         let limits = inference::wire::Limits {
             output_tokens_default: self.limits.output_tokens_default,
@@ -64,6 +68,11 @@ impl Generation {
 
     fn check(&self, asked: &GenerateRequest) -> Result<(), Error> {
         let here = self.handle.model();
+        let id = &asked.request_id;
+        if id.len() > REQUEST_ID_BYTES_MAX || id.contains(char::is_control) {
+            let problem = format!("is not at most {REQUEST_ID_BYTES_MAX} bytes without control characters");
+            return Err(Error::Invalid { field: "request_id", problem });
+        }
         if !asked.model.is_empty() && asked.model != here.name {
             return Err(Error::OtherModel { asked: asked.model.clone(), here: here.name.clone() });
         }

@@ -27,7 +27,7 @@ pub(crate) fn stack(limits: &Limits, generation: Generation, reports: Reports, p
     let routes = presence
         // Whoever watches the reports does so for as long as both ends live: only answers have a deadline.
         .add_service(FleetServer::new(reports).max_decoding_message_size(WATCH_BYTES_MAX))
-        .add_service(limits.deadlines().named_layer(generation));
+        .add_service((limits.deadlines(), mesh::message::layer()).named_layer(generation));
     ServiceBuilder::new()
         // First, so that a refused call is in the trace as well.
         .layer(TraceLayer)

@@ -64,6 +64,14 @@ pub enum Error {
         /// The models here.
         known: Vec<String>,
     },
+    /// The request names a place as the only one, and there is none of that name.
+    #[error("there is no place or tier `{wanted}`; known are {}", listed(known))]
+    PlaceUnknown {
+        /// The place asked for.
+        wanted: String,
+        /// The places and tiers that there are.
+        known: Vec<String>,
+    },
     /// No place remained.
     #[error("no place can answer: {}", Reasons { removed, failures })]
     NoPlace {
@@ -123,6 +131,8 @@ pub struct Failure {
 
 /// The policy's code for a place that takes no work.
 pub(crate) const UNHEALTHY: &str = "unhealthy";
+/// And for one that could not answer in time.
+const TOO_SLOW: &str = "deadline";
 
 // === impl Error ===
 
@@ -140,7 +150,7 @@ impl Error {
         match self {
             Self::NoPlace { removed, failures } => {
                 failures.iter().any(Failure::is_passing)
-                    || removed.iter().any(|removed| removed.code == UNHEALTHY)
+                    || !self.is_for_want_of_time() && removed.iter().any(|removed| removed.code == UNHEALTHY)
             }
             Self::Broken { code, .. } => *code == Code::Unavailable,
             Self::Unreadable { .. }
@@ -152,14 +162,30 @@ impl Error {
             | Self::Serve(_)
             | Self::Invalid(_)
             | Self::ModelUnknown { .. }
+            | Self::PlaceUnknown { .. }
             | Self::DeadlinePassed
             | Self::Refused { .. } => false,
         }
     }
 
+    /// Whether a place that would have stood otherwise was too slow for the caller's deadline: the same request has no
+    /// better luck later, and one with more time has it at once.
+    fn is_for_want_of_time(&self) -> bool {
+        match self {
+            Self::NoPlace { removed, failures } => {
+                removed.iter().any(|removed| removed.code == TOO_SLOW)
+                    || failures.iter().any(|failure| failure.code == Code::DeadlineExceeded)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the request was at fault, and not what should have answered it.
     pub(crate) fn is_the_callers(&self) -> bool {
-        matches!(self, Self::Invalid(_) | Self::ModelUnknown { .. } | Self::Refused { .. })
+        matches!(
+            self,
+            Self::Invalid(_) | Self::ModelUnknown { .. } | Self::PlaceUnknown { .. } | Self::Refused { .. }
+        )
     }
 
     /// What the caller is told.
@@ -173,7 +199,7 @@ impl Error {
             | Self::Bind(_)
             | Self::Serve(_) => return Status::internal("the agent failed; its log says how"),
             Self::Invalid(_) => Code::InvalidArgument,
-            Self::ModelUnknown { .. } => Code::NotFound,
+            Self::ModelUnknown { .. } | Self::PlaceUnknown { .. } => Code::NotFound,
             Self::NoPlace { failures, .. } if self.is_retryable() => {
                 let full = |failure: &Failure| failure.code == Code::ResourceExhausted;
                 if !failures.is_empty() && failures.iter().all(full) {
@@ -182,6 +208,7 @@ impl Error {
                     Code::Unavailable
                 }
             }
+            Self::NoPlace { .. } if self.is_for_want_of_time() => Code::DeadlineExceeded,
             Self::NoPlace { .. } => Code::FailedPrecondition,
             Self::DeadlinePassed => Code::DeadlineExceeded,
             Self::Refused { code, .. } | Self::Broken { code, .. } => *code,
@@ -210,7 +237,11 @@ impl Failure {
     fn is_passing(&self) -> bool {
         !matches!(
             self.code,
-            Code::InvalidArgument | Code::FailedPrecondition | Code::PermissionDenied | Code::Unauthenticated
+            Code::InvalidArgument
+                | Code::FailedPrecondition
+                | Code::PermissionDenied
+                | Code::Unauthenticated
+                | Code::DeadlineExceeded
         )
     }
 }
@@ -231,3 +262,6 @@ impl fmt::Display for Reasons<'_> {
         f.write_str(&reasons.join("; "))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -152,12 +152,11 @@ async fn following(steps: &mut Streaming<v1::GenerateEvent>) -> Result<Event, St
 fn judge(place: &Name, status: &Status) -> Setback {
     let (place, code, message) = (place.clone(), status.code(), clipped(status.message()));
     match code {
-        Code::DeadlineExceeded => Setback::Final(Error::DeadlinePassed),
         // The request itself is wrong, or unwelcome: this agent passed on what it was given.
         Code::InvalidArgument | Code::NotFound | Code::OutOfRange => {
             Setback::Final(Error::Refused { place, code, message })
         }
-        // An upstream that cannot, may not or will not answer is no reason for the device not to.
+        // An upstream that cannot, may not or will not answer, or not in time, is no reason for the device not to.
         _ => Setback::Elsewhere(Failure { place, code, message, pushback: pushback(status) }),
     }
 }

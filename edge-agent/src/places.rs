@@ -7,6 +7,7 @@ use std::sync::Arc;
 use hop::{Desk, Stake};
 use policy::{Candidate, Excluded, Kind, Latency, Name, Placement, Rules};
 use proto::v1;
+use tonic::Code;
 use tracing::{Instrument as _, Span, field};
 
 use crate::actuator::{self, Actuator};
@@ -79,6 +80,7 @@ impl Places {
     /// way round.
     async fn tries(&self, mut asked: Asked) -> Result<(Begun, Stake), Error> {
         let rules = asked.asked.picked.rules.clone();
+        self.knows(&asked.asked, &rules)?;
         asked.asked.facts.excluded = self.left_out(&asked.asked, asked.command.as_ref(), &rules)?;
         let mut failures: Vec<Failure> = Vec::new();
         loop {
@@ -103,6 +105,17 @@ impl Places {
                 return Err(Error::NoPlace { removed: Vec::new(), failures });
             }
         }
+    }
+
+    /// An error unless the only place that the request allows is one of those that the policy knows of.
+    fn knows(&self, asked: &hop::Asked, rules: &Rules) -> Result<(), Error> {
+        let Some(only) = &asked.facts.only_place else { return Ok(()) };
+        let known = self.candidates(asked, None, rules);
+        if known.iter().any(|candidate| candidate.place == *only) {
+            return Ok(());
+        }
+        let known = known.iter().map(|candidate| candidate.place.to_string()).collect();
+        Err(Error::PlaceUnknown { wanted: asked.request.only_place.clone(), known })
     }
 
     /// Every place for `Describe`.
@@ -139,7 +152,7 @@ impl Places {
             Some(upstream) => all.extend(upstream.candidates(rules, asked.facts.residency.as_ref())),
             None => all.extend(escalate::tiers(rules)),
         }
-        all
+        self.desk.informed(all, rules)
     }
 
     /// The places that are not there for this request, and why.
@@ -191,6 +204,7 @@ impl Places {
         let hop::Asked { request, deadline, .. } = &asked.asked;
         let mut request = request.clone();
         request.decisions.push(attempt.decision.clone());
+        attempt.stake.bind(&mut request);
         let started = v1::Started {
             request_id: request.request_id.clone(),
             decisions: request.decisions.clone(),
@@ -204,10 +218,25 @@ impl Places {
                 device.begin(&request, *deadline, started, *attempt.stake.price()).await
             }
             (Kind::Home | Kind::Cloud, _, _, Some(upstream)) => {
-                upstream.begin(request, *deadline, started).await
+                let wanted = request.model.clone();
+                let begun = upstream.begin(request, *deadline, started).await;
+                begun.map_err(|setback| self.and_here(&wanted, setback))
             }
             // Such a place was left out, so that no decision can have chosen it.
             _ => Err(Setback::Final(Error::NoPlace { removed: Vec::new(), failures: Vec::new() })),
+        }
+    }
+
+    /// An upstream that does not know a model names those that it does; this device has one, too.
+    fn and_here(&self, wanted: &str, setback: Setback) -> Setback {
+        match (setback, &self.device) {
+            (Setback::Final(Error::Refused { place, code: Code::NotFound, message }), Some(device))
+                if !wanted.is_empty() =>
+            {
+                let message = format!("{message}; this device serves `{}`", device.description().name);
+                Setback::Final(Error::Refused { place, code: Code::NotFound, message })
+            }
+            (setback, _) => setback,
         }
     }
 }

@@ -60,13 +60,12 @@ impl Service {
     ) -> impl Stream<Item = Result<v1::GenerateEvent, Status>> + Send {
         let Begun { started, first, mut rest } = begun;
         stream! {
-            let id = started.request_id.clone();
-            yield sent(Event::Started(started));
+            yield sent(Event::Started(started.clone()));
             let mut next = Some(Ok::<_, Error>(first));
             while let Some(event) = next {
                 match event {
                     Ok(Event::Done(done)) => {
-                        stake.done(&id, &done);
+                        stake.done(&started.request_id, &done);
                         yield sent(Event::Done(done));
                         return;
                     }
@@ -78,8 +77,13 @@ impl Service {
                     }
                     Err(error) => {
                         tracing::warn!(%error, "an answer broke off");
-                        stake.failed();
-                        yield Err(error.status());
+                        if error.is_retryable() {
+                            // What came until then stands, and its caller is told that it is not all.
+                            yield sent(Event::Done(stake.interrupted(&started)));
+                        } else {
+                            stake.failed();
+                            yield Err(error.status());
+                        }
                         return;
                     }
                 }
@@ -109,7 +113,9 @@ impl Generation for Service {
         &self,
         request: Request<v1::Feedback>,
     ) -> Result<Response<v1::FeedbackReceipt>, Status> {
-        Ok(Response::new(self.parts.places.desk.hear(&request.into_inner())))
+        let feedback = request.into_inner();
+        policy::wire::request::check_feedback(&feedback).map_err(|invalid| Error::from(invalid).status())?;
+        Ok(Response::new(self.parts.places.desk.hear(&feedback)))
     }
 
     async fn describe(

@@ -21,7 +21,7 @@ pub(crate) fn stack(limits: &Limits, service: Service, presence: Routes) -> Stac
     let generation = GenerationServer::new(service).max_decoding_message_size(limits.request_bytes_max);
     let routes = presence
         // Around the answer and its whole body. Whoever watches the health does so for as long as both ends live.
-        .add_service(limits.deadlines().named_layer(generation));
+        .add_service((limits.deadlines(), mesh::message::layer()).named_layer(generation));
     ServiceBuilder::new()
         // First, so that a refused call has a span as well.
         .layer(TraceLayer)

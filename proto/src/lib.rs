@@ -1,4 +1,4 @@
-//! The wire contract of every hop: the `.proto` files and the Rust generated from them, nothing else.
+//! The wire contract of every hop: the `.proto` files, the Rust generated from them, and the ranges that they state.
 
 /// Package `causeway.v1`.
 #[allow(
@@ -17,6 +17,17 @@
 pub mod v1 {
     include!("gen/causeway.v1.rs");
 }
+
+/// The highest `Sampling.temperature`; the lowest is 0.
+pub const TEMPERATURE_MAX: f32 = 2.0;
+/// The lowest `Sampling.repetition_penalty`: scores divided by less would leave the range of numbers.
+pub const REPETITION_PENALTY_MIN: f32 = 0.01;
+/// The highest `Sampling.repetition_penalty`.
+pub const REPETITION_PENALTY_MAX: f32 = 2.0;
+/// The most strings of `Sampling.stop`.
+pub const STOP_LEN_MAX: usize = 8;
+/// The most bytes of each of them; the least is 1.
+pub const STOP_BYTES_MAX: usize = 64;
 
 /// The descriptors of every file, for gRPC reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!("gen/descriptors.bin");

@@ -102,17 +102,18 @@ impl Dispatch {
     ) -> impl Stream<Item = Result<v1::GenerateEvent, Status>> + Send + 'static {
         let Begun { started, first, mut rest, mut lease, span } = begun;
         stream! {
-            let (id, place) = (started.request_id.clone(), started.place.clone());
-            yield Ok(event(Event::Started(started)));
+            yield Ok(event(Event::Started(started.clone())));
             let mut next = first;
             loop {
                 match next {
                     Event::Done(mut done) => {
                         // What only this hop knows.
                         let usage = done.usage.unwrap_or_default();
-                        (done.place, done.price_usd) = (place, hop::usd(stake.price(), &usage));
-                        lease.done(usage.output_tokens);
-                        stake.done(&id, &done);
+                        (done.place, done.price_usd) = (started.place, hop::usd(stake.price(), &usage));
+                        if done.finish_reason() != v1::FinishReason::Interrupted {
+                            lease.done(usage.output_tokens);
+                        }
+                        stake.done(&started.request_id, &done);
                         yield Ok(event(Event::Done(done)));
                         return;
                     }
@@ -129,8 +130,16 @@ impl Dispatch {
                 next = match following(&mut rest).await {
                     Ok(event) => event,
                     Err(status) => {
-                        stake.failed();
-                        yield Err(broke_off(&span, (broken(lease.place(), &status), status)));
+                        let error = broken(lease.place(), &status);
+                        let lost = error.is_retryable();
+                        let status = broke_off(&span, (error, status));
+                        if lost {
+                            // What came until then stands, and its caller is told that it is not all.
+                            yield Ok(event(Event::Done(stake.interrupted(&started))));
+                        } else {
+                            stake.failed();
+                            yield Err(status);
+                        }
                         return;
                     }
                 };
@@ -143,10 +152,11 @@ impl Dispatch {
         let place = &attempt.place;
         let lease = self
             .fleet
-            .lease(&place.place, asked.facts.prompt_tokens)
+            .lease(&place.place, attempt.stake.prompt_tokens())
             .ok_or_else(|| Status::unavailable("the worker has left the fleet"))?;
         let mut request = asked.request.clone();
         request.decisions.push(attempt.decision.clone());
+        attempt.stake.bind(&mut request);
         let mut started = v1::Started {
             request_id: request.request_id.clone(),
             decisions: request.decisions.clone(),
@@ -172,7 +182,8 @@ impl Dispatch {
 
     /// Weighs the fleet as it is now.
     fn decide(&self, asked: &mut Asked, failures: &mut Vec<Failure>) -> Result<Attempt, Error> {
-        let candidates = self.fleet.candidates(&asked.picked.rules);
+        let rules = &asked.picked.rules;
+        let candidates = self.desk.informed(self.fleet.candidates(rules), rules);
         let again = |asked: &Asked, rules: &Rules| {
             policy::decide(rules, &asked.facts, &seen_by(rules, &candidates), asked.seed)
         };

@@ -39,6 +39,14 @@ pub enum Error {
         /// Workers that have not said yet.
         unheard: usize,
     },
+    /// The request names a place as the only one, and there is none of that name.
+    #[error("there is no place or tier `{wanted}`; known are {}", listed(known))]
+    PlaceUnknown {
+        /// The place asked for.
+        wanted: String,
+        /// The places and tiers that there are.
+        known: Vec<String>,
+    },
     /// No place remained.
     #[error("no place can answer: {}", Reasons { removed, failures })]
     NoPlace {
@@ -109,7 +117,8 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::NoPlace { removed, failures } => {
-                !failures.is_empty() || removed.iter().any(|removed| removed.code == UNHEALTHY)
+                !failures.is_empty()
+                    || !self.is_for_want_of_time() && removed.iter().any(|removed| removed.code == UNHEALTHY)
             }
             Self::OutlookFull { .. } => true,
             Self::Broken { code, .. } => *code == Code::Unavailable,
@@ -118,14 +127,27 @@ impl Error {
             | Self::Serve(_)
             | Self::Invalid(_)
             | Self::ModelUnknown { .. }
+            | Self::PlaceUnknown { .. }
             | Self::DeadlinePassed
             | Self::Refused { .. } => false,
         }
     }
 
+    /// Whether a place that would have stood otherwise was too slow for the caller's deadline: the same request has no
+    /// better luck later, and one with more time has it at once.
+    fn is_for_want_of_time(&self) -> bool {
+        match self {
+            Self::NoPlace { removed, .. } => removed.iter().any(|removed| removed.code == TOO_SLOW),
+            _ => false,
+        }
+    }
+
     /// Whether the request was at fault, and not what should have answered it.
     pub(crate) fn is_the_callers(&self) -> bool {
-        matches!(self, Self::Invalid(_) | Self::ModelUnknown { .. } | Self::Refused { .. })
+        matches!(
+            self,
+            Self::Invalid(_) | Self::ModelUnknown { .. } | Self::PlaceUnknown { .. } | Self::Refused { .. }
+        )
     }
 
     /// What the caller is told.
@@ -135,7 +157,7 @@ impl Error {
                 return Status::internal("the router failed; its log says how");
             }
             Self::Invalid(_) => Code::InvalidArgument,
-            Self::ModelUnknown { .. } => Code::NotFound,
+            Self::ModelUnknown { .. } | Self::PlaceUnknown { .. } => Code::NotFound,
             Self::NoPlace { failures, .. } if self.is_retryable() => {
                 let full = |failure: &Failure| failure.code == Code::ResourceExhausted;
                 if !failures.is_empty() && failures.iter().all(full) {
@@ -144,6 +166,7 @@ impl Error {
                     Code::Unavailable
                 }
             }
+            Self::NoPlace { .. } if self.is_for_want_of_time() => Code::DeadlineExceeded,
             Self::NoPlace { .. } => Code::FailedPrecondition,
             Self::DeadlinePassed => Code::DeadlineExceeded,
             Self::Refused { code, .. } | Self::Broken { code, .. } => *code,
@@ -169,6 +192,8 @@ impl Error {
 
 /// The policy's code for a place that takes no work.
 const UNHEALTHY: &str = "unhealthy";
+/// And for one that could not answer in time.
+const TOO_SLOW: &str = "deadline";
 
 struct Unheard(usize);
 
@@ -205,3 +230,6 @@ impl fmt::Display for Reasons<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

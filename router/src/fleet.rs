@@ -110,6 +110,17 @@ impl Fleet {
         self.entries().into_iter().map(place).collect()
     }
 
+    /// An error unless a worker or a tier of workers has this name.
+    pub(crate) fn knows(&self, wanted: &Name) -> Result<(), Error> {
+        let places = self.places();
+        if places.iter().any(|Place { place, tier, .. }| place == wanted || tier == wanted) {
+            return Ok(());
+        }
+        let known: BTreeSet<String> =
+            places.iter().flat_map(|one| [one.tier.to_string(), one.place.to_string()]).collect();
+        Err(Error::PlaceUnknown { wanted: wanted.to_string(), known: known.into_iter().collect() })
+    }
+
     /// The workers that do not serve this model, with that reason; an error if none does.
     pub(crate) fn without_model(&self, wanted: &str) -> Result<Vec<Excluded>, Error> {
         let mut known = BTreeSet::new();

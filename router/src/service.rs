@@ -40,6 +40,9 @@ impl Service {
         let reading = self.requests.read(&peer, request.into_inner())?;
         let Dispatch { fleet, desk, .. } = &self.dispatch;
         let mut facts = request::facts(&reading.request, &reading.signals, reading.tenant.clone());
+        if let Some(only) = facts.only_place.as_ref() {
+            fleet.knows(only)?;
+        }
         facts.versions.push(fleet.version());
         if !reading.request.model.is_empty() {
             facts.excluded = fleet.without_model(&reading.request.model)?;
@@ -68,7 +71,9 @@ impl Generation for Service {
         &self,
         request: Request<v1::Feedback>,
     ) -> Result<Response<v1::FeedbackReceipt>, Status> {
-        Ok(Response::new(self.dispatch.desk.hear(&request.into_inner())))
+        let feedback = request.into_inner();
+        request::check_feedback(&feedback).map_err(|invalid| Error::from(invalid).status())?;
+        Ok(Response::new(self.dispatch.desk.hear(&feedback)))
     }
 
     async fn describe(

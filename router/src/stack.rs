@@ -27,7 +27,7 @@ pub(crate) fn stack(limits: &Limits, service: Service, outlooks: Outlooks, prese
     let routes = presence
         // Whoever watches an outlook does so for as long as both ends live: only answers have a deadline.
         .add_service(ProspectServer::new(outlooks).max_decoding_message_size(WATCH_BYTES_MAX))
-        .add_service(limits.deadlines().named_layer(generation));
+        .add_service((limits.deadlines(), mesh::message::layer()).named_layer(generation));
     ServiceBuilder::new()
         // First, so that a refused call has a span as well.
         .layer(TraceLayer)

@@ -10,6 +10,7 @@ mod tidy;
 mod walk;
 mod decisions;
 mod trace;
+mod loss;
 mod metrics;
 mod patience;
 mod refusal;

@@ -1,6 +1,7 @@
 //! The command as it is typed: what it refuses, and how it ends.
 
-use std::io;
+use std::fs;
+use std::io::{self, BufRead as _};
 use std::process::{Command, Stdio};
 
 fn causeway(arguments: &[&str]) -> Command {
@@ -36,4 +37,25 @@ fn a_reader_that_has_gone_ends_it_without_a_word() {
         .expect("the command runs");
     assert_eq!(output.status.code(), Some(141));
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
+fn a_termination_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let deploy = concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy");
+    let mut up = causeway(&["--deploy", deploy, "up"])
+        .env("TMPDIR", folder.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the command runs");
+    let mut line = String::new();
+    let mut said = io::BufReader::new(up.stdout.take().expect("piped"));
+    said.read_line(&mut line).expect("it says where it listens");
+    assert!(line.contains("edge agent"), "{line}");
+    assert!(fs::read_dir(folder.path()).expect("a folder").next().is_some(), "it has a folder of its own");
+    let told = Command::new("kill").args(["-TERM", &up.id().to_string()]).status().expect("kill runs");
+    assert!(told.success());
+    up.wait().expect("it ends");
+    let left: Vec<_> = fs::read_dir(folder.path()).expect("a folder").collect();
+    assert!(left.is_empty(), "{left:?}");
 }

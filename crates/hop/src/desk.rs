@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mesh::journal::Journal;
 use mesh::rollout::{Picked, Report, Trial};
-use policy::Rules;
+use policy::{Candidate, Rules};
 use proto::v1;
 use proto::v1::feedback::Verdict;
 
@@ -17,6 +17,7 @@ use crate::log::Log;
 use crate::meters::{self, Meters};
 use crate::options::DeskOptions;
 use crate::policies::Policies;
+use crate::vocabulary::Vocabularies;
 
 /// What a hop decides with; clones share it.
 #[derive(Clone, Debug)]
@@ -33,6 +34,7 @@ pub(crate) struct Parts {
     pub(crate) budgets: Arc<Budgets>,
     pub(crate) log: Log,
     pub(crate) meters: Option<Meters>,
+    pub(crate) vocabularies: Vocabularies,
     answered: Answered,
 }
 
@@ -52,6 +54,7 @@ impl Desk {
             policies,
             budgets: Arc::new(Budgets::open(options.budgets, file, meters.clone())),
             log,
+            vocabularies: Vocabularies::default(),
             answered: Answered::new(options.feedback.ids_max),
             meters,
         });
@@ -69,6 +72,13 @@ impl Desk {
     #[must_use]
     pub fn live(&self) -> Arc<Rules> {
         self.parts.policies.live()
+    }
+
+    /// Tells candidates what their answers so far have taught of them, as facts of the decision.
+    #[must_use]
+    pub fn informed(&self, mut candidates: Vec<Candidate>, rules: &Rules) -> Vec<Candidate> {
+        candidates.iter_mut().for_each(|one| self.parts.vocabularies.inform(one, rules));
+        candidates
     }
 
     /// The policy for one request, by its lot; see [`crate::Reading::lot`].

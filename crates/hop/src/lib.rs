@@ -14,6 +14,7 @@ mod log;
 pub mod bound;
 mod answered;
 mod meters;
+mod vocabulary;
 mod stake;
 mod weigh;
 mod desk;

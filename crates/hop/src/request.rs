@@ -20,6 +20,7 @@ pub struct Requests {
     /// Begins every sequence of random numbers.
     seed: u64,
     models: signals::Models,
+    output_tokens_default: u32,
     unnamed: AtomicU64,
 }
 
@@ -32,6 +33,8 @@ pub struct Reading {
     pub signals: v1::Signals,
     /// Who asks; empty: unknown.
     pub tenant: Name,
+    /// The most tokens of an answer that asks for no number of them.
+    pub output_tokens_default: u32,
     /// Breaks ties: the same request is decided alike, whenever it comes.
     pub seed: u64,
     /// What says whether a policy that is tried decides it: the same for a whole conversation, and for all that a tenant
@@ -46,10 +49,10 @@ impl Requests {
     /// random numbers.
     #[must_use]
     pub fn new(limits: &Limits, callers_local: bool, seed: u64) -> Self {
-        let Limits { prompt_bytes_max, output_tokens_max, .. } = *limits;
+        let Limits { prompt_bytes_max, output_tokens_max, output_tokens_default, .. } = *limits;
         let limits = request::Limits { prompt_bytes_max, output_tokens_max };
         let models = signals::Models::shipped();
-        Self { limits, callers_local, seed, models, unnamed: AtomicU64::new(0) }
+        Self { limits, callers_local, seed, models, output_tokens_default, unnamed: AtomicU64::new(0) }
     }
 
     /// Takes one in.
@@ -61,6 +64,7 @@ impl Requests {
         if request.request_id.is_empty() {
             request.request_id = self.new_id();
         }
+        mesh::telemetry::name_request(&request.request_id);
         // Anyone may say anything of a text; only a known peer is spared having it read again.
         let believed = peer.spiffe.is_some() || self.callers_local;
         let signals = match request.signals.take().filter(|_| believed) {
@@ -70,7 +74,8 @@ impl Requests {
         let tenant = peer.path().map(Name::from).unwrap_or_default();
         let seed = leading(&self.hash(request.request_id.as_bytes()));
         let lot = lot_of(&request, &tenant);
-        Ok(Reading { request, signals, tenant, seed, lot })
+        let output_tokens_default = self.output_tokens_default;
+        Ok(Reading { request, signals, tenant, output_tokens_default, seed, lot })
     }
 
     fn new_id(&self) -> String {

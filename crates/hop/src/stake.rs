@@ -2,7 +2,7 @@
 
 use mesh::rollout::Trial;
 use mesh::telemetry::Attribute;
-use policy::{Decision, Price};
+use policy::{Decision, Name, Price};
 use proto::v1;
 use tokio::time::Instant;
 
@@ -21,8 +21,23 @@ pub struct Stake {
     pub(crate) trial: Option<Trial>,
     /// What its tokens cost.
     pub(crate) price: Price,
+    /// What its place was taken to count, and may.
+    pub(crate) counts: Counts,
     /// What was shown so far.
     pub(crate) so_far: v1::Usage,
+}
+
+/// Tokens of an attempt, as they were decided by.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counts {
+    /// The place that was chosen.
+    place: Name,
+    /// Tokens of the prompt as they were estimated.
+    estimated: u32,
+    /// The same as the place was taken to count them.
+    pub(crate) prompt_tokens: u32,
+    /// The most that it may produce, where the request names a price.
+    output_tokens_max: Option<u32>,
 }
 
 /// How an attempt runs, for those who measure it; without them it is empty. Dropped before its end, it was given up.
@@ -57,6 +72,19 @@ impl Stake {
         &self.price
     }
 
+    /// Tokens of the prompt as the place is taken to count them.
+    #[must_use]
+    pub fn prompt_tokens(&self) -> u32 {
+        self.counts.prompt_tokens
+    }
+
+    /// Bounds the answer by what the price that the request names buys at this place.
+    pub fn bind(&self, request: &mut v1::GenerateRequest) {
+        if let Some(most) = self.counts.output_tokens_max {
+            request.sampling.get_or_insert_default().max_tokens = Some(most);
+        }
+    }
+
     /// The answer has begun. `trial` takes its outcome, where a canary is being judged.
     #[must_use]
     pub fn begun(mut self, trial: Option<Trial>) -> Self {
@@ -74,7 +102,12 @@ impl Stake {
 
     /// The answer is complete: feedback may be given on it from now on.
     pub fn done(mut self, request_id: &str, done: &v1::Done) {
+        if done.finish_reason() == v1::FinishReason::Interrupted {
+            self.hold.cost(done.price_usd);
+            return self.failed();
+        }
         let usage = done.usage.unwrap_or_default();
+        self.counts.learn(&self.desk, done);
         self.desk.remember(request_id);
         self.hold.cost(done.price_usd);
         self.course.done(&usage);
@@ -84,12 +117,55 @@ impl Stake {
         }
     }
 
+    /// The place was lost: what its answer comes to, of which the caller has seen a part. `place` and `model_hash` are those
+    /// of `started`.
+    #[must_use]
+    pub fn interrupted(self, started: &v1::Started) -> v1::Done {
+        let price_usd = usd(&self.price, &self.so_far);
+        let usage = Some(self.so_far);
+        self.failed();
+        v1::Done {
+            usage,
+            finish_reason: v1::FinishReason::Interrupted.into(),
+            place: started.place.clone(),
+            model_hash: started.model_hash.clone(),
+            price_usd,
+            confidence: None,
+        }
+    }
+
     /// The answer broke off.
     pub fn failed(mut self) {
         self.course.fail("broken");
         if let Some(trial) = self.trial {
             trial.failed();
         }
+    }
+}
+
+// === impl Counts ===
+
+impl Counts {
+    /// Of the place that was chosen.
+    pub(crate) fn new(decision: &Decision) -> Self {
+        let Some(winner) = decision.winner() else { return Self::default() };
+        Self {
+            place: winner.candidate.place.clone(),
+            estimated: decision.trail.facts.prompt_tokens,
+            prompt_tokens: winner.inputs.prompt_tokens,
+            output_tokens_max: winner.inputs.output_tokens_max,
+        }
+    }
+
+    /// What the place counted. A tier that was chosen here may have been changed for another by the hop that answered.
+    fn learn(&self, desk: &Desk, done: &v1::Done) {
+        let counted = done.usage.unwrap_or_default().prompt_tokens;
+        let tier = done.place.split_once('/').map(|(tier, _)| tier);
+        let place = match tier {
+            Some(tier) if !self.place.contains('/') => tier.into(),
+            _ => self.place.clone(),
+        };
+        desk.parts.vocabularies.learn(&place, self.estimated, counted);
     }
 }
 

@@ -10,7 +10,7 @@ use tracing::{Span, field};
 use crate::desk::Desk;
 use crate::log::Pending;
 use crate::request::Reading;
-use crate::stake::{Course, Stake};
+use crate::stake::{Counts, Course, Stake};
 
 /// A request that is ready to be decided.
 #[derive(Debug)]
@@ -45,9 +45,10 @@ pub struct Weighed {
 impl Asked {
     /// A request that was taken in, with the facts that its hop made of it.
     #[must_use]
-    pub fn new(desk: &Desk, reading: Reading, facts: Facts, deadline: Option<Deadline>) -> Self {
-        let Reading { mut request, signals, seed, lot, .. } = reading;
+    pub fn new(desk: &Desk, reading: Reading, mut facts: Facts, deadline: Option<Deadline>) -> Self {
+        let Reading { mut request, signals, output_tokens_default, seed, lot, .. } = reading;
         request.signals = Some(signals);
+        facts.output_tokens_default = Some(output_tokens_default);
         Self { request, facts, picked: desk.pick(lot), seed, deadline, came: Instant::now() }
     }
 
@@ -96,10 +97,11 @@ impl Desk {
         // What was too dear for a budget's rest may be paid by the next attempt.
         asked.facts.excluded.truncate(excluded);
         let chosen = decision.place.as_ref().and_then(|place| rules.tier(&place.tier));
-        let price = chosen.map(|tier| tier.price).unwrap_or_default();
-        let so_far = v1::Usage { prompt_tokens: asked.facts.prompt_tokens, ..v1::Usage::default() };
+        let price = chosen.map(|tier| tier.price_for(rules.class_of(&asked.facts))).unwrap_or_default();
+        let counts = Counts::new(&decision);
+        let so_far = v1::Usage { prompt_tokens: counts.prompt_tokens, ..v1::Usage::default() };
         let course = Course::new(parts.meters.as_ref(), &decision, asked.came);
-        let stake = Stake { desk: self.clone(), course, pending, hold, trial: None, price, so_far };
+        let stake = Stake { desk: self.clone(), course, pending, hold, trial: None, price, counts, so_far };
         Weighed { wire: decision.to_wire(parts.hop, decide_us), decision, stake }
     }
 }

@@ -10,6 +10,7 @@ pub mod tls;
 pub mod serve;
 pub mod connect;
 pub mod deadline;
+pub mod message;
 pub mod admit;
 pub mod presence;
 pub mod telemetry;

@@ -37,6 +37,10 @@ pub struct Candidate {
     pub capabilities: Option<Capabilities>,
     /// Tokens of prompt and answer together; `None`: as its tier.
     pub context_tokens_max: Option<u32>,
+    /// What it makes of a prompt, tokens for each token that [`crate::Facts::prompt_tokens`] counts: vocabularies cut
+    /// differently. `None`: as its tier states.
+    #[serde(default, with = "number::option", skip_serializing_if = "Option::is_none")]
+    pub prompt_tokens_ratio: Option<f64>,
     /// Its own prices; `None`: as its tier.
     pub price: Option<Price>,
     /// What it was doing when last heard of; `None`: stale or never heard of.
@@ -118,6 +122,7 @@ impl Candidate {
             cached_prompt_tokens: 0,
             capabilities: None,
             context_tokens_max: None,
+            prompt_tokens_ratio: None,
             price: None,
             load: None,
         }

@@ -98,6 +98,13 @@ pub struct Inputs {
     pub probability_right: f64,
     /// Output tokens.
     pub output_tokens: f64,
+    /// The most that the place may produce, so that the answer costs no more than the request allows; `None`: the
+    /// request names no price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_tokens_max: Option<u32>,
+    /// Tokens of the prompt as the place counts them.
+    #[serde(default)]
+    pub prompt_tokens: u32,
     /// Tokens of the prompt that the place is taken to hold.
     #[serde(default)]
     pub cached_tokens: u32,

@@ -22,6 +22,9 @@ pub struct Facts {
     pub output_tokens_p90: f32,
     /// The request's own bound on output tokens.
     pub output_tokens_max: Option<u32>,
+    /// The most output tokens where the request has no bound of its own; `None`: not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_tokens_default: Option<u32>,
     /// What the request requires, in the space of abilities; empty: unknown.
     pub requirement: Vector,
     /// Subtracted from ability · requirement before the logistic function.
@@ -214,6 +217,7 @@ impl Default for Facts {
             output_tokens_p50: 0.0,
             output_tokens_p90: 0.0,
             output_tokens_max: None,
+            output_tokens_default: None,
             requirement: Vector::UNKNOWN,
             difficulty: 0.0,
             topic: Topic::None,

@@ -2,7 +2,7 @@
 
 use crate::candidate::{Candidate, Kind};
 use crate::decision::Inputs;
-use crate::estimate::{Case, estimate};
+use crate::estimate::{Case, estimate, price_least_usd};
 use crate::facts::Privacy;
 use crate::name::Name;
 use crate::reason::{Note, Reason};
@@ -40,7 +40,7 @@ pub(crate) fn filter<'a>(case: &Case<'_>, candidates: &'a [Candidate]) -> Vec<Si
             .or_else(|| language(case, tier))
             .or_else(|| context(case, candidate, tier, &mut inputs))
             .or_else(|| present(case, candidate))
-            .or_else(|| affordable(case, &inputs, left.as_ref()));
+            .or_else(|| affordable(case, candidate, &inputs, left.as_ref()));
         Sieved { candidate, inputs, removal }
     };
     let mut sieved: Vec<Sieved<'a>> = candidates.iter().map(sieve).collect();
@@ -167,8 +167,9 @@ fn context(
         inputs.notes.add(Note::ContextUnknown);
         case.rules.defaults().context_tokens_max_unknown
     });
-    let tokens = case.context_tokens();
-    (tokens > max).then_some(Reason::ContextLength { tokens, max })
+    let (prompt_tokens, output_tokens) = (inputs.prompt_tokens, case.output_tokens_least());
+    let tokens = prompt_tokens.saturating_add(output_tokens);
+    (tokens > max).then_some(Reason::ContextLength { prompt_tokens, output_tokens, max })
 }
 
 fn present(case: &Case<'_>, candidate: &Candidate) -> Option<Reason> {
@@ -181,7 +182,12 @@ fn present(case: &Case<'_>, candidate: &Candidate) -> Option<Reason> {
 
 /// Deadline, budget and the class's demand for truth, held against the estimates. A speed that was not measured is costed
 /// and does not remove: at the start nothing is known, and a guess is no evidence that the answer would be late.
-fn affordable(case: &Case<'_>, inputs: &Inputs, left: Option<&Left<'_>>) -> Option<Reason> {
+fn affordable(
+    case: &Case<'_>,
+    candidate: &Candidate,
+    inputs: &Inputs,
+    left: Option<&Left<'_>>,
+) -> Option<Reason> {
     if let Some(remaining_seconds) = case.facts.deadline_seconds.map(bound) {
         let expected_seconds = inputs.expected_seconds;
         let known =
@@ -194,6 +200,10 @@ fn affordable(case: &Case<'_>, inputs: &Inputs, left: Option<&Left<'_>>) -> Opti
         if inputs.price_usd > max_usd {
             return Some(Reason::Budget { price_usd: inputs.price_usd, max_usd });
         }
+    }
+    // What is left after the prompt buys not one token.
+    if let (Some(0), Some(max_usd)) = (inputs.output_tokens_max, case.facts.price_max_usd) {
+        return Some(Reason::Budget { price_usd: price_least_usd(case, candidate), max_usd: bound(max_usd) });
     }
     if let Some(left) = left.filter(|left| inputs.price_usd > left.usd) {
         let (price_usd, left_usd) = (inputs.price_usd, left.usd);

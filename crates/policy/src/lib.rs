@@ -65,6 +65,7 @@ pub use condition::{CONDITION_BYTES_MAX, CONDITION_COST_MAX, Condition, Fault, V
 pub use decision::{Columns, DECISION_SCHEMA, Decision, Inputs, Placement, Record, Trail, Weighed, replay};
 pub use diff::{Change, diff};
 pub use error::{Code, Error, Flaw};
+pub use estimate::{PROMPT_TOKENS_RATIO_MAX, PROMPT_TOKENS_RATIO_MIN};
 pub use facts::{Excluded, Facts, LocalAnswer, Priority, Privacy, Session, Share, Spent, Topic, Version};
 pub use flips::{Flip, Input};
 pub use format::format;

@@ -45,8 +45,10 @@ pub enum Reason {
     },
     /// Prompt and answer do not fit.
     ContextLength {
-        /// Tokens of both.
-        tokens: u32,
+        /// Tokens of the prompt.
+        prompt_tokens: u32,
+        /// Tokens of the answer that there has to be room for.
+        output_tokens: u32,
         /// Tokens that fit.
         max: u32,
     },
@@ -199,8 +201,13 @@ impl fmt::Display for Reason {
             Self::Forbidden { class } => write!(f, "class {class} forbids it"),
             Self::NotAllowed { by } => write!(f, "{by} allows only other places"),
             Self::Capability { missing } => write!(f, "it lacks {missing}"),
-            Self::ContextLength { tokens, max } => {
-                write!(f, "{tokens} tokens do not fit its context of {max}")
+            Self::ContextLength { prompt_tokens, output_tokens, max } => {
+                let tokens = if *output_tokens == 1 { "token" } else { "tokens" };
+                write!(
+                    f,
+                    "a prompt of {prompt_tokens} tokens and {output_tokens} {tokens} of output do not fit its context \
+                     of {max}"
+                )
             }
             Self::Deadline { expected_seconds, remaining_seconds } => {
                 write!(f, "it would take {expected_seconds:.3} s and {remaining_seconds:.3} s remain")

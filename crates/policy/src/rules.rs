@@ -104,6 +104,9 @@ pub struct Tier {
     pub price: Price,
     /// What its tokens cost in energy, and energy in dollars.
     pub energy: Energy,
+    /// What its places make of a prompt, tokens for each estimated one, until it is measured; `None`: as estimated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt_tokens_ratio: Option<f64>,
     /// What its model can do; `None`: unknown.
     pub abilities: Option<Vector>,
     /// Tokens of prompt and answer together; `None`: unknown.
@@ -119,6 +122,21 @@ pub struct Tier {
     /// Where it stands in the file.
     #[serde(skip)]
     pub at: Position,
+}
+
+impl Tier {
+    /// What its tokens cost a class: their price, with that of the energy that they take.
+    pub fn price_for(&self, class: &Class) -> Price {
+        let usd_per_million = class.joule_usd.unwrap_or(self.energy.usd_per_joule) * 1e6;
+        let Price { input_usd_per_million_tokens, output_usd_per_million_tokens, .. } = self.price;
+        Price {
+            input_usd_per_million_tokens: input_usd_per_million_tokens
+                + self.energy.joules_per_input_token * usd_per_million,
+            output_usd_per_million_tokens: output_usd_per_million_tokens
+                + self.energy.joules_per_output_token * usd_per_million,
+            ..self.price
+        }
+    }
 }
 
 /// Energy of tokens, and its price.

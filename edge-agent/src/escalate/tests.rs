@@ -37,7 +37,7 @@ fn the_requests_own_faults_are_final() {
     for (status, elsewhere) in [
         (Status::invalid_argument(""), false),
         (Status::not_found(""), false),
-        (Status::deadline_exceeded(""), false),
+        (Status::deadline_exceeded(""), true),
         (Status::failed_precondition(""), true),
         (Status::permission_denied(""), true),
         (Status::unimplemented(""), true),

@@ -49,6 +49,44 @@ async fn what_must_stay_is_refused_rather_than_sent_up() {
 }
 
 #[tokio::test]
+async fn a_name_that_no_place_has_is_refused_with_those_that_there_are() {
+    let upstream = Upstream::new(Script::Refuse(Status::not_found("known are `large`")));
+    let scene =
+        Scene::new(Around { model: true, upstream: Some(upstream.clone()), ..Around::default() }).await;
+    let only = |place: &str| {
+        let mut request = question("hello");
+        request.only_place = place.to_owned();
+        request
+    };
+    let known = ["`nowhere`", "`command`", "`device`", "`cloud`, `cloud-slow`"];
+    check(&scene.refused(only("nowhere")).await, Code::NotFound, &known);
+    check(&scene.refused(only("nowhere/1")).await, Code::NotFound, &["`nowhere/1`"]);
+    assert_eq!(upstream.asked(), 0);
+    let mut request = question("hello");
+    request.model = "nope".to_owned();
+    check(&scene.refused(request).await, Code::NotFound, &["known are `large`; this device serves `"]);
+}
+
+#[tokio::test]
+async fn a_price_that_a_request_names_bounds_its_answer_at_the_place_that_is_asked() {
+    let upstream = Upstream::new(Script::Answer);
+    let scene = Scene::new(Around { upstream: Some(upstream.clone()), ..Around::default() }).await;
+    let mut request = question("why is the sky blue?");
+    let bounds = |upstream: &Upstream| {
+        let seen = upstream.seen.lock().unwrap();
+        seen.last().unwrap().0.sampling.as_ref().and_then(|sampling| sampling.max_tokens)
+    };
+    scene.ask(request.clone()).await.unwrap();
+    assert_eq!(bounds(&upstream), None, "it is the place's own");
+    request.price_max_usd = Some(1.0);
+    scene.ask(request.clone()).await.unwrap();
+    assert_eq!(bounds(&upstream), Some(256), "what is asked for without a number");
+    request.sampling = Some(v1::Sampling { max_tokens: Some(3), ..v1::Sampling::default() });
+    scene.ask(request.clone()).await.unwrap();
+    assert_eq!(bounds(&upstream), Some(3));
+}
+
+#[tokio::test]
 async fn an_image_is_refused_for_want_of_the_capability() {
     let upstream = Upstream::new(Script::Answer);
     let scene = Scene::new(Around { upstream: Some(upstream.clone()), ..Around::default() }).await;
@@ -65,6 +103,12 @@ async fn a_request_that_is_wrong_is_refused_by_the_name_of_its_field() {
     let mut request = question("hello");
     request.sampling = Some(v1::Sampling { max_tokens: Some(0), ..v1::Sampling::default() });
     check(&scene.refused(request).await, Code::InvalidArgument, &["`sampling.max_tokens` is 0"]);
+    let mut request = question("hello");
+    (request.privacy, request.only_place) = (99, "cloud".to_owned());
+    check(&scene.refused(request).await, Code::InvalidArgument, &["`privacy` is 99"]);
+    let mut request = question("hello");
+    request.priority = 99;
+    check(&scene.refused(request).await, Code::InvalidArgument, &["`priority` is 99"]);
     // The agent serves on.
     assert!(scene.ask(question("turn on the kitchen lamp")).await.is_ok());
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use proto::v1;
 use proto::v1::generate_event::Event;
 use tonic::{Code, Status};
 
@@ -13,15 +14,16 @@ async fn scene(script: Script) -> (Scene, Upstream) {
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_ends_with_an_error() {
+async fn an_answer_whose_place_is_lost_ends_as_interrupted_with_what_came() {
     let (scene, upstream) = scene(Script::Break(Status::unavailable("worker lost"))).await;
     let mut events =
         scene.client.clone().generate(question("why is the sky blue?")).await.unwrap().into_inner();
     assert!(matches!(events.message().await.unwrap().unwrap().event, Some(Event::Started(_))));
     assert!(matches!(events.message().await.unwrap().unwrap().event, Some(Event::Delta(_))));
-    let status = events.message().await.unwrap_err();
-    assert_eq!(status.code(), Code::Unavailable);
-    assert!(status.message().contains("worker lost"), "{status}");
+    let Some(Event::Done(done)) = events.message().await.unwrap().unwrap().event else { panic!("no done") };
+    assert_eq!(done.finish_reason(), v1::FinishReason::Interrupted);
+    assert!(done.usage.is_some() && done.place.starts_with("cloud"), "{done:?}");
+    assert!(events.message().await.unwrap().is_none());
     assert_eq!(upstream.asked(), 1);
 }
 
@@ -59,6 +61,7 @@ async fn the_upstreams_judgement_of_the_request_is_passed_on() {
         (Status::not_found("no such model"), Code::NotFound),
         (Status::resource_exhausted("full"), Code::ResourceExhausted),
         (Status::failed_precondition("nobody may"), Code::FailedPrecondition),
+        (Status::deadline_exceeded("too slow"), Code::DeadlineExceeded),
         (Status::internal("oops"), Code::Unavailable),
         (Status::unavailable("away"), Code::Unavailable),
     ] {

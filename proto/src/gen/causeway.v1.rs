@@ -186,10 +186,10 @@ pub struct GenerateRequest {
     /// Bounds and randomness of the answer.
     #[prost(message, optional, tag = "3")]
     pub sampling: ::core::option::Option<Sampling>,
-    /// What may leave the device.
+    /// What may leave the device. A value that a hop does not know is refused.
     #[prost(enumeration = "Privacy", tag = "4")]
     pub privacy: i32,
-    /// How much the person minds waiting.
+    /// How much the person minds waiting. A value that a hop does not know is refused.
     #[prost(enumeration = "Priority", tag = "5")]
     pub priority: i32,
     /// Groups the turns of one talk, for sessions and cache affinity. At most 64 bytes; empty: none.
@@ -198,7 +198,10 @@ pub struct GenerateRequest {
     /// The model wanted, by its name in `Describe`; empty: whichever is expected to cost least.
     #[prost(string, tag = "7")]
     pub model: ::prost::alloc::string::String,
-    /// The most that this answer may cost, in US dollars; absent: no bound but the policy's.
+    /// The most that this answer may cost, in US dollars; absent: no bound but the policy's. A place that is expected to
+    /// cost more is not asked, and one that is asked may produce no more tokens than the money buys that its prompt leaves:
+    /// the answer may end with `FINISH_REASON_LENGTH`, and costs no more than this but for what the prompt turns out to have
+    /// more tokens than it was taken to have.
     #[prost(double, optional, tag = "8")]
     pub price_max_usd: ::core::option::Option<f64>,
     /// The region whose law holds for this request (ISO 3166 country or a name of the policy's); empty: any.
@@ -216,7 +219,8 @@ pub struct GenerateRequest {
     /// Decisions already made on the way here, the device's first.
     #[prost(message, repeated, tag = "13")]
     pub decisions: ::prost::alloc::vec::Vec<Decision>,
-    /// The device model or command is forbidden or demanded, for tests and comparisons: a place or a tier of `Describe`.
+    /// The one place or tier of `Describe` that may answer, for tests and comparisons; empty: any. A name that no place and
+    /// no tier has is refused.
     #[prost(string, tag = "14")]
     pub only_place: ::prost::alloc::string::String,
 }
@@ -264,7 +268,8 @@ pub struct Blob {
 /// Bounds and randomness of an answer.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Sampling {
-    /// Most tokens to produce, at least 1; absent: the place's own default.
+    /// Most tokens to produce, at least 1; absent: the place's own default. A place whose context has no room for the prompt
+    /// and as many tokens is not asked; without it, for the prompt and one token.
     #[prost(uint32, optional, tag = "1")]
     pub max_tokens: ::core::option::Option<u32>,
     /// 0 is greedy; at most 2.
@@ -276,7 +281,7 @@ pub struct Sampling {
     /// Keeps this many of the likeliest tokens; 0: all.
     #[prost(uint32, optional, tag = "4")]
     pub top_k: ::core::option::Option<u32>,
-    /// Divides (positive) or multiplies (negative) the logits of tokens already present; 1 is off; in (0, 2].
+    /// Divides (positive) or multiplies (negative) the logits of tokens already present; 1 is off; from 0.01 to 2.
     #[prost(float, optional, tag = "5")]
     pub repetition_penalty: ::core::option::Option<f32>,
     /// The answer ends before any of these appears. At most 8, each 1 to 64 bytes.
@@ -671,7 +676,8 @@ pub enum FinishReason {
     Length = 2,
     /// A command was carried out or handed over.
     Action = 3,
-    /// The worker was lost and no other could continue.
+    /// The place was lost in the midst of the answer and no other could continue. What came until then stands; usage and
+    /// price are of that part.
     Interrupted = 4,
 }
 impl FinishReason {

@@ -66,7 +66,7 @@ async fn a_deadline_before_the_first_token_is_said_so() {
     let mut request = Request::new(question());
     request.set_timeout(Duration::from_millis(100));
     let status = road.refused(request).await;
-    assert_eq!(status.code(), Code::FailedPrecondition, "twenty tokens of 50 ms do not fit");
+    assert_eq!(status.code(), Code::DeadlineExceeded, "twenty tokens of 50 ms do not fit");
     assert!(status.message().contains("deadline"), "{}", status.message());
 }
 

@@ -117,29 +117,38 @@ async fn what_the_worker_judges_wrong_is_not_tried_elsewhere() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_after_the_first_token_ends_the_answer_with_its_error() {
-    for (end, code) in [
-        (vec![Step::Fail(Code::Unavailable, "lost")], Code::Unavailable),
-        (vec![Step::Fail(Code::Internal, "broken")], Code::Internal),
-        (vec![], Code::Unavailable),
-    ] {
-        let script = [vec![Step::Started, Step::Delta("It is ", &[7, 8])], end].concat();
-        let mut road = first_does(script).await;
+async fn a_worker_lost_after_the_first_token_ends_the_answer_as_interrupted() {
+    for end in [vec![Step::Fail(Code::Unavailable, "lost")], vec![]] {
+        let mut road = first_does([begun(), end].concat()).await;
         let mut stream = road.client.generate(question()).await.unwrap().into_inner();
         let mut answer = crate::road::Answer::default();
-        for _ in 0..2 {
-            answer.take(stream.message().await.unwrap().unwrap().event.unwrap());
+        while let Some(event) = stream.message().await.unwrap() {
+            answer.take(event.event.unwrap());
         }
+        let done = answer.done.as_ref().unwrap();
         assert_eq!((answer.started().place.as_str(), answer.text.as_str()), ("slow/a", "It is "));
-        let status = stream.message().await.unwrap_err();
-        assert_eq!(status.code(), code);
-        assert!(
-            status.message().starts_with("slow/a ended in the midst of its answer"),
-            "{}",
-            status.message()
-        );
+        assert_eq!(done.finish_reason(), v1::FinishReason::Interrupted);
+        assert_eq!((done.place.as_str(), done.usage.unwrap().output_tokens), ("slow/a", 2));
         assert_eq!(road.workers[1].state.seen().len(), 0, "nothing is tried again after the first token");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_after_the_first_token_ends_the_answer_with_its_error() {
+    let mut road = first_does([begun(), vec![Step::Fail(Code::Internal, "broken")]].concat()).await;
+    let mut stream = road.client.generate(question()).await.unwrap().into_inner();
+    for _ in 0..2 {
+        stream.message().await.unwrap().unwrap();
+    }
+    let status = stream.message().await.unwrap_err();
+    assert_eq!(status.code(), Code::Internal);
+    assert!(status.message().starts_with("slow/a ended in the midst of its answer"), "{}", status.message());
+    assert_eq!(road.workers[1].state.seen().len(), 0, "nothing is tried again after the first token");
+}
+
+/// What a worker says before it fails.
+fn begun() -> Vec<Step> {
+    vec![Step::Started, Step::Delta("It is ", &[7, 8])]
 }
 
 #[tokio::test(start_paused = true)]

@@ -38,7 +38,10 @@ struct Reader<'a> {
 /// Reads and parses a file.
 pub(super) fn read(path: &Path) -> Result<Written, Problem> {
     let text = text_of(path).map_err(|cause| {
-        Problem::new(start_of(path), format!("the configuration file cannot be read: {cause}"))
+        Problem::new(
+            Origin::Whole(path.to_owned()),
+            format!("the configuration file cannot be read: {cause}"),
+        )
     })?;
     parse(path, &text)
 }
@@ -65,10 +68,6 @@ fn text_of(path: &Path) -> std::io::Result<String> {
         return Err(std::io::Error::other(format!("it is larger than {FILE_BYTES_MAX} bytes")));
     }
     Ok(text)
-}
-
-fn start_of(path: &Path) -> Origin {
-    Origin::File { path: path.to_owned(), line: 1, column: 1 }
 }
 
 fn line_and_column(text: &str, offset: usize) -> (usize, usize) {

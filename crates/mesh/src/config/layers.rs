@@ -8,7 +8,7 @@ use super::file::{self, Written};
 use super::origin::{Origin, Origins, dotted, segments};
 use super::report::{Error, Problem, nearest};
 use super::variables::{Census, Variable};
-use super::{Configure, report};
+use super::{Configure, LOG_KEY, LOG_VARIABLE, VARIABLE_PREFIX, report, words};
 
 /// All sources of one configuration, laid over its defaults.
 #[derive(Debug)]
@@ -56,6 +56,7 @@ impl Layers {
     }
 
     pub(super) fn put_variables(&mut self, env: &[(String, String)], problems: &mut Vec<Problem>) {
+        self.put_log_variable(env, problems);
         let census = Census::new(env);
         let mut set = Vec::new();
         for (name, text) in env {
@@ -67,6 +68,16 @@ impl Layers {
         }
         for (path, text, origin) in set {
             self.put_text(&path, text, origin, problems);
+        }
+    }
+
+    /// What other programs read too gives way to whatever was written for this one.
+    fn put_log_variable(&mut self, env: &[(String, String)], problems: &mut Vec<Problem>) {
+        let path = segments(LOG_KEY);
+        let written = env.iter().find(|(name, text)| name == LOG_VARIABLE && !text.trim().is_empty());
+        let Some((name, text)) = written else { return };
+        if find(&self.defaults, &path).is_some() && find(&self.overlay, &path).is_none() {
+            self.put_text(&path, text.clone(), Origin::Variable(name.clone()), problems);
         }
     }
 
@@ -88,9 +99,10 @@ impl Layers {
     fn shapeless(&self, name: &str) -> Problem {
         let mut keys = Vec::new();
         leaves(&self.defaults, &mut Vec::new(), &mut keys);
-        let names: Vec<String> = keys.iter().map(|key| report::variable_name(key)).collect();
-        let mend = match nearest(name, names.iter().map(String::as_str)) {
-            Some(near) => format!("did you mean `{near}`?"),
+        let bare = |name: &str| name.trim_start_matches(VARIABLE_PREFIX).to_owned();
+        let names: Vec<String> = keys.iter().map(|key| bare(&report::variable_name(key))).collect();
+        let mend = match nearest(&bare(name), names.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean `{VARIABLE_PREFIX}{near}`?"),
             None => "levels are joined by two underscores, as in CAUSEWAY_LISTEN__ADDRESS".to_owned(),
         };
         let origin = Origin::Variable(name.to_owned());
@@ -166,11 +178,9 @@ impl Layers {
         let origin = self.origins.near(path).clone();
         match &error.kind {
             Kind::MissingField(_) => Problem::new(origin, format!("`{key}` is missing; it has no default")),
-            Kind::InvalidType(found, expected) => {
-                Problem::new(origin, format!("`{key}` is {found}, expected {expected}"))
-            }
-            Kind::InvalidValue(found, expected) => {
-                Problem::new(origin, format!("`{key}` is {found}, which is not {expected}"))
+            Kind::InvalidType(found, wanted) | Kind::InvalidValue(found, wanted) => {
+                let (found, wanted) = (words::found(found), words::wanted(wanted));
+                Problem::new(origin, format!("`{key}` is {found}, expected {wanted}"))
             }
             Kind::UnknownVariant(found, known) => Problem {
                 mend: Some(format!("it is one of {}", quoted(known))),

@@ -7,6 +7,7 @@ mod report;
 mod file;
 mod variables;
 mod origin;
+mod words;
 mod layers;
 mod render;
 #[cfg(test)]
@@ -22,8 +23,14 @@ pub use self::origin::Origin;
 use self::origin::{Origins, segments};
 pub use self::report::{Error, Invalid, Problem};
 
-/// The prefix of every variable that this project reads.
+/// The prefix of every variable that this project reads, but for [`LOG_VARIABLE`].
 pub const VARIABLE_PREFIX: &str = "CAUSEWAY_";
+
+/// The variable by which Rust programs are told what to log: it stands for [`LOG_KEY`] where nothing else sets that.
+pub const LOG_VARIABLE: &str = "RUST_LOG";
+
+/// The key that [`LOG_VARIABLE`] sets, in configurations that have it.
+pub const LOG_KEY: &str = "telemetry.log_filter";
 
 /// A configuration that knows its defaults and can judge itself.
 ///
@@ -53,6 +60,15 @@ pub struct Sources<'a> {
     pub flags: Vec<(String, String)>,
 }
 
+/// What the sources come to, faults and all.
+#[derive(Debug)]
+pub struct Draft<T> {
+    value: Option<T>,
+    tree: Value,
+    origins: Origins,
+    problems: Vec<Problem>,
+}
+
 /// A configuration together with the origin of each of its values.
 #[derive(Debug)]
 pub struct Loaded<T> {
@@ -64,13 +80,13 @@ pub struct Loaded<T> {
 
 /// Reads this project's variables: the one place where the process environment is read.
 ///
-/// Only names with the prefix `CAUSEWAY_` are returned, so that nothing else of the environment can reach a log or
+/// Only [`LOG_VARIABLE`] and names with the prefix `CAUSEWAY_` are returned, so that nothing else of the environment can reach a log or
 /// an error message; text that is not UTF-8 is kept with replacement characters and then fails validation.
 #[must_use]
 pub fn environment() -> Vec<(String, String)> {
     std::env::vars_os()
         .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
-        .filter(|(name, _)| name.starts_with(VARIABLE_PREFIX))
+        .filter(|(name, _)| name.starts_with(VARIABLE_PREFIX) || name == LOG_VARIABLE)
         .collect()
 }
 
@@ -79,27 +95,49 @@ pub fn environment() -> Vec<(String, String)> {
 /// # Errors
 /// Every problem that could be found in one pass, each with its place, its key and what to do.
 pub fn load<T: Configure>(sources: Sources<'_>) -> Result<Loaded<T>, Error> {
+    draft(sources)?.finish()
+}
+
+/// Lays the sources over each other, as far as that goes: what is wrong is kept beside what is there.
+///
+/// # Errors
+/// A file that cannot be read, or is no TOML: all that is missing from it would be told as a fault of its own.
+pub fn draft<T: Configure>(sources: Sources<'_>) -> Result<Draft<T>, Error> {
     let defaults = layers::defaults::<T>()?;
     let mut problems = Vec::new();
     let mut layers = layers::Layers::new(defaults);
     if let Some(path) = sources.file {
-        match file::read(path) {
-            Ok(written) => layers.put_file(written),
-            Err(problem) => problems.push(problem),
-        }
+        layers.put_file(file::read(path).map_err(|problem| Error::from_problems(vec![problem]))?);
     }
     layers.put_variables(&sources.env, &mut problems);
     layers.put_flags(sources.flags, &mut problems);
 
     let (value, tree, origins) = layers.extract::<T>(&mut problems);
-    let Some(value) = value else { return Err(Error::from_problems(problems)) };
-    if let Err(invalid) = value.validate() {
+    if let Some(Err(invalid)) = value.as_ref().map(Configure::validate) {
         problems.extend(invalid.into_iter().map(|invalid| Problem::invalid(invalid, &origins)));
     }
-    if problems.is_empty() {
-        Ok(Loaded { value, tree, origins })
-    } else {
-        Err(Error::from_problems(problems))
+    Ok(Draft { value, tree, origins, problems })
+}
+
+// === impl Draft ===
+
+impl<T> Draft<T> {
+    /// Shows every key as [`Loaded::render`] does. A value that could not be taken shows its default.
+    #[must_use]
+    pub fn render(&self) -> String {
+        render::lines(&self.tree, &self.origins)
+    }
+
+    /// The configuration, if nothing is wrong with it.
+    ///
+    /// # Errors
+    /// Every problem that was found.
+    pub fn finish(self) -> Result<Loaded<T>, Error> {
+        let Draft { value, tree, origins, problems } = self;
+        match value {
+            Some(value) if problems.is_empty() => Ok(Loaded { value, tree, origins }),
+            _ => Err(Error::from_problems(problems)),
+        }
     }
 }
 

@@ -18,6 +18,8 @@ pub enum Origin {
         /// Column of the key, in characters.
         column: usize,
     },
+    /// A configuration file as a whole: nothing in it was read.
+    Whole(PathBuf),
     /// An environment variable, by name.
     Variable(String),
     /// A flag of the command line, `--set key=value`, by its dotted key.
@@ -43,6 +45,7 @@ impl fmt::Display for Origin {
         match self {
             Origin::Default => f.write_str("default"),
             Origin::File { path, line, .. } => write!(f, "{}:{line}", path.display()),
+            Origin::Whole(path) => write!(f, "{}", path.display()),
             Origin::Variable(name) => f.write_str(name),
             Origin::Flag(key) => write!(f, "flag --set {key}"),
         }

@@ -84,6 +84,7 @@ impl fmt::Display for Problem {
         match &self.origin {
             Origin::Default => {}
             Origin::File { path, line, column } => write!(f, "{}:{line}:{column}: ", path.display())?,
+            Origin::Whole(path) => write!(f, "{}: ", path.display())?,
             Origin::Variable(name) => write!(f, "environment variable {name}: ")?,
             Origin::Flag(key) => write!(f, "flag --set {key}: ")?,
         }
@@ -116,7 +117,13 @@ pub(super) fn variable_name(key: &str) -> String {
 pub(super) fn nearest<'a>(written: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     known
         .map(|candidate| (strsim::jaro_winkler(written, candidate), candidate))
-        .filter(|(likeness, _)| *likeness >= 0.75)
+        .filter(|(likeness, candidate)| *likeness >= 0.75 && is_slip(written, candidate))
         .max_by(|left, right| left.0.total_cmp(&right.0))
         .map(|(_, candidate)| candidate)
+}
+
+/// Whether one could be typed for the other: few letters missing, changed or swapped.
+fn is_slip(written: &str, meant: &str) -> bool {
+    let letters = written.chars().count().max(meant.chars().count());
+    strsim::osa_distance(written, meant) <= (letters / 3).max(1)
 }

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use serde::{Deserialize, Serialize};
 
 use super::*;
+use crate::telemetry::TelemetryOptions;
 
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -11,6 +12,7 @@ struct Config {
     listen: Listen,
     tls: Option<Tls>,
     fleet: Fleet,
+    telemetry: TelemetryOptions,
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -164,8 +166,16 @@ fn mistakes_in_files_are_named_with_line_and_column() {
         "1:18: `fleet.workers.0.address` is missing; it has no default",
     );
     check("[tls]\nkey = 'k'", "1:2: `tls.certificate` is missing; it has no default");
-    check("listen.port = 'x'", "1:8: `listen.port` is string \"x\", expected u16");
-    check("listen.port = 70000", "1:8: `listen.port` is signed int `70000`, which is not u16");
+    check("listen.port = 'x'", "1:8: `listen.port` is \"x\", expected a whole number from 0 to 65535");
+    check("listen.port = 70000", "1:8: `listen.port` is 70000, expected a whole number from 0 to 65535");
+    check("listen.port = -1", "1:8: `listen.port` is -1, expected a whole number from 0 to 65535");
+    check("listen.ratio = 'x'", "1:8: `listen.ratio` is \"x\", expected a number");
+    check("listen.verbose = []", "1:8: `listen.verbose` is a list, expected true or false");
+    check("listen.name = 1", "1:8: `listen.name` is 1, expected text");
+    check(
+        "telemetry.queue_len_max = -1",
+        "1:11: `telemetry.queue_len_max` is -1, expected a whole number, 0 or more",
+    );
     check("listen.mode = 'slow'", "1:8: `listen.mode` is `slow`; it is one of `fast`, `careful`");
     check("listen.port = 0", "1:8: `listen.port` is zero; give 1 to 65535");
 }
@@ -178,7 +188,15 @@ fn mistakes_in_variables_are_named() {
             expect.iter().map(|line| format!("environment variable CAUSEWAY_{line}")).collect();
         assert_eq!(error, expect.join("\n"), "{env:?}");
     };
-    check(&[("CAUSEWAY_LISTEN__PORT", "x")], &["LISTEN__PORT: `listen.port` is string \"x\", expected u16"]);
+    check(
+        &[("CAUSEWAY_LISTEN__PORT", "x")],
+        &["LISTEN__PORT: `listen.port` is \"x\", expected a whole number from 0 to 65535"],
+    );
+    check(
+        &[("CAUSEWAY_NONSENSE", "x")],
+        &["NONSENSE: does not name a key of the configuration; levels are joined by two underscores, as in \
+             CAUSEWAY_LISTEN__ADDRESS"],
+    );
     check(
         &[("CAUSEWAY_LISTEN__ADRESS", "x")],
         &["LISTEN__ADRESS: unknown key `listen.adress`; did you mean `CAUSEWAY_LISTEN__ADDRESS`?"],
@@ -255,6 +273,7 @@ fn variables_of_kubernetes_break_nothing() {
             env.push((format!("{service}{suffix}"), value));
         }
     }
+    env.push(("CAUSEWAY_EMPTIED_PORT".to_owned(), ""));
     env.push(("CAUSEWAY_CONFIG".to_owned(), "/etc/causeway.toml"));
     env.push(("CAUSEWAY_LOG".to_owned(), "debug"));
     let env: Vec<_> = env.iter().map(|(name, value)| (name.as_str(), *value)).collect();
@@ -280,6 +299,8 @@ fn rendering_names_each_origin_and_loads_again() {
         None => line.clone(),
     };
     let lines: Vec<String> = lines.iter().map(folder).collect();
+    let telemetry = lines.iter().position(|line| line.contains("telemetry."));
+    let lines = &lines[..telemetry.unwrap_or(lines.len())];
     assert_eq!(
         lines,
         [
@@ -293,7 +314,6 @@ fn rendering_names_each_origin_and_loads_again() {
             "listen.port = 9 # from CAUSEWAY_LISTEN__PORT",
             "listen.ratio = 0.5 # from default",
             "listen.verbose = true # from flag --set listen.verbose",
-            "# tls is unset # from default",
         ]
     );
     assert_eq!(load_from(&rendered, &[], &[]).unwrap().value, loaded.value);
@@ -345,4 +365,50 @@ fn files_that_cannot_be_read_are_named() {
     let binary = folder.path().join("binary.toml");
     std::fs::write(&binary, [0xff, 0xfe, 0x00]).unwrap();
     check(&binary, "cannot be read");
+}
+
+#[test]
+fn a_fault_of_the_file_is_told_alone_and_without_a_place_that_it_does_not_have() {
+    let missing = Path::new("none/at/all.toml");
+    let check = |path: &Path, expect: &str| {
+        let env = vec![("CAUSEWAY_LISTEN__PORT".to_owned(), "0".to_owned())];
+        let error = draft::<Config>(Sources { file: Some(path), env, ..Sources::default() }).unwrap_err();
+        assert_eq!(error.problems.len(), 1, "{error}");
+        assert!(error.to_string().starts_with(&format!("{}:{expect}", path.display())), "{error}");
+    };
+    check(missing, " the configuration file cannot be read: ");
+    let folder = tempfile::tempdir().unwrap();
+    let broken = folder.path().join("broken.toml");
+    std::fs::write(&broken, "a = 1\nb = \n").unwrap();
+    check(&broken, "2:5: not valid TOML");
+}
+
+#[test]
+fn a_configuration_with_faults_can_still_be_shown() {
+    let env =
+        [("CAUSEWAY_LISTEN__PORT", "0"), ("CAUSEWAY_LISTEN__RATIO", "x"), ("CAUSEWAY_LISTEN__NAME", "n")];
+    let env = env.map(|(name, text)| (name.to_owned(), text.to_owned())).to_vec();
+    let draft = draft::<Config>(Sources { env, ..Sources::default() }).unwrap();
+    let shown = draft.render();
+    for (line, origin) in
+        [("listen.name = \"n\"", "CAUSEWAY_LISTEN__NAME"), ("listen.ratio = 0.5", "default")]
+    {
+        let found = shown.lines().find(|shown| shown.starts_with(line));
+        assert!(found.is_some_and(|found| found.ends_with(&format!("# from {origin}"))), "{line}:\n{shown}");
+    }
+    assert_eq!(draft.finish().unwrap_err().problems.len(), 2);
+}
+
+#[test]
+fn the_log_filter_of_rust_programs_gives_way_to_any_written_for_this_one() {
+    let check = |file: &str, env: &[(&str, &str)], filter: &str, origin: &str| {
+        let loaded = load_from(file, env, &[]).unwrap();
+        assert_eq!(loaded.value.telemetry.log_filter, filter);
+        assert_eq!(loaded.origin("telemetry.log_filter").to_string().rsplit('/').next(), Some(origin));
+    };
+    check("", &[("RUST_LOG", "h2=debug")], "h2=debug", "RUST_LOG");
+    check("", &[("RUST_LOG", " ")], "info", "default");
+    check("telemetry.log_filter = 'warn'", &[("RUST_LOG", "debug")], "warn", "c.toml:1");
+    let both = [("RUST_LOG", "debug"), ("CAUSEWAY_TELEMETRY__LOG_FILTER", "error")];
+    check("", &both, "error", "CAUSEWAY_TELEMETRY__LOG_FILTER");
 }

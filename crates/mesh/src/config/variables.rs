@@ -62,7 +62,8 @@ impl<'a> Census<'a> {
 /// `X_PORT_{NUMBER}_{PROTOCOL}` alone and with `_PROTO`, `_PORT`, `_ADDR`, where X is the service's name in capitals
 /// with dashes as underscores. A service's name ends in a letter or digit, so X never ends in an underscore.
 fn service_stems<'n>(name: &'n str, value: &str) -> impl Iterator<Item = &'n str> {
-    let url = value.contains("://");
+    // Somebody who would rather not have it can only empty it.
+    let url = value.is_empty() || value.contains("://");
     let whole = [
         name.strip_suffix("_SERVICE_HOST"),
         name.strip_suffix("_SERVICE_PORT"),

@@ -33,13 +33,16 @@ impl Presence {
         for name in presence.names() {
             presence.reporter.set_service_status(name, ServingStatus::Serving).await;
         }
+        let reflection = || {
+            Builder::configure()
+                .register_encoded_file_descriptor_set(descriptors)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        // Tools that were built before there was a first edition ask for the one before it.
+        let built = reflection().build_v1().and_then(|new| Ok((new, reflection().build_v1alpha()?)));
         #[expect(clippy::expect_used, reason = "the descriptors are constants of a build")]
-        let reflection = Builder::configure()
-            .register_encoded_file_descriptor_set(descriptors)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            .build_v1()
-            .expect("the descriptors are whole");
-        (presence, Routes::new(health).add_service(reflection))
+        let (new, old) = built.expect("the descriptors are whole");
+        (presence, Routes::new(health).add_service(new).add_service(old))
     }
 
     /// Tells that no more calls are taken, and lets those who watch go: they would hold up the drain.

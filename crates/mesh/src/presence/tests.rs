@@ -26,3 +26,24 @@ async fn health_is_told_until_the_process_leaves() {
     assert_eq!(watch.message().await.unwrap().unwrap().status, ServingStatus::NotServing as i32);
     assert!(watch.message().await.unwrap().is_none(), "who watches is let go");
 }
+
+#[tokio::test(start_paused = true)]
+async fn reflection_is_told_in_both_editions() {
+    let (_presence, routes) = Presence::announce(&["a.B"], tonic_health::pb::FILE_DESCRIPTOR_SET).await;
+    let (_running, channel) = rig::memory_server(routes.prepare()).await;
+    macro_rules! listed {
+        ($edition:ident) => {{
+            use tonic_reflection::pb::$edition::ServerReflectionRequest;
+            use tonic_reflection::pb::$edition::server_reflection_client::ServerReflectionClient;
+            use tonic_reflection::pb::$edition::server_reflection_request::MessageRequest;
+            let asked = Some(MessageRequest::ListServices(String::new()));
+            let asked = ServerReflectionRequest { message_request: asked, ..Default::default() };
+            let mut client = ServerReflectionClient::new(channel.clone());
+            let answers = client.server_reflection_info(futures_util::stream::iter([asked])).await;
+            format!("{:?}", answers.unwrap().into_inner().message().await.unwrap())
+        }};
+    }
+    for listed in [listed!(v1), listed!(v1alpha)] {
+        assert!(listed.contains("grpc.health.v1.Health"), "{listed}");
+    }
+}

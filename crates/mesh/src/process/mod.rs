@@ -52,7 +52,7 @@ pub struct Arguments {
     /// Sets one key, such as `--set listen.address=127.0.0.1:50051`; wins over the file and the environment.
     #[arg(long, value_name = "KEY=VALUE", value_parser = assignment)]
     pub set: Vec<(String, String)>,
-    /// Prints the configuration that results, with the source of each value, and ends.
+    /// Prints the configuration that results, with the source of each value, then what is wrong with it, and ends.
     #[arg(long)]
     pub print_config: bool,
 }
@@ -109,12 +109,13 @@ where
         env: config::environment(),
         flags: arguments.set.clone(),
     };
-    let loaded = config::load::<T>(sources)?;
+    let draft = config::draft::<T>(sources)?;
     if arguments.print_config {
-        std::io::stdout().write_all(loaded.render().as_bytes())?;
-        return Ok(());
+        // Also when something is missing: that is when people ask.
+        std::io::stdout().write_all(draft.render().as_bytes())?;
+        return Ok(draft.finish().map(drop)?);
     }
-    let options = loaded.value;
+    let options = draft.finish()?.value;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let telemetry = Telemetry::start(options.telemetry(), T::NAME)?;
@@ -125,8 +126,11 @@ where
     })
 }
 
-/// The first SIGINT or SIGTERM.
-fn told_to_end() -> Result<impl Future<Output = ()> + Send + 'static, std::io::Error> {
+/// The first SIGINT or SIGTERM from now on, which then no longer end the process by themselves.
+///
+/// # Errors
+/// The system takes no handler, or there is no runtime here.
+pub fn told_to_end() -> Result<impl Future<Output = ()> + Send + 'static, std::io::Error> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;

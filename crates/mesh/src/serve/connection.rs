@@ -16,18 +16,21 @@ use tokio_util::sync::CancellationToken;
 use tonic::codegen::StdError;
 use tower::Service;
 
+use super::authority::Named;
 use super::bridge::Bridge;
 use super::preface::{self, Prefaced};
 use super::{Counters, ServeOptions};
 use crate::status;
 use crate::tls::{Identity, Peer};
-use crate::transport::BoxIo;
+use crate::transport::{Address, BoxIo};
 
 /// What all connections of a server share.
 pub(super) struct Shared {
     http2: http2::Builder<TokioExecutor>,
     handshake_timeout: Duration,
     identity: Option<Identity>,
+    /// Whether only this machine can call, by a path.
+    local: bool,
     counters: Counters,
     drain: CancellationToken,
     force: CancellationToken,
@@ -54,7 +57,12 @@ impl Shared {
             .keep_alive_interval(Duration::from_millis(options.keepalive_interval_ms))
             .keep_alive_timeout(Duration::from_millis(options.keepalive_timeout_ms));
         let handshake_timeout = Duration::from_millis(options.handshake_timeout_ms);
-        Shared { http2, handshake_timeout, identity, counters, drain, force }
+        Shared { http2, handshake_timeout, identity, local: false, counters, drain, force }
+    }
+
+    /// For connections of this address.
+    pub(super) fn at(self, address: &Address) -> Self {
+        Shared { local: matches!(address, Address::Unix(_)), ..self }
     }
 
     /// Serves one connection to its end. Nothing that happens on it reaches the others.
@@ -88,10 +96,10 @@ impl Shared {
         let _open = scopeguard(|| {
             counters.open.fetch_sub(1, Ordering::Relaxed);
         });
-        self.drive(io, Bridge::new(service, peer)).await;
+        self.drive(Named::new(io, self.local), Bridge::new(service, peer)).await;
     }
 
-    async fn drive<S, B>(&self, io: Prefaced<BoxIo>, bridge: Bridge<S>)
+    async fn drive<S, B>(&self, io: Named<Prefaced<BoxIo>>, bridge: Bridge<S>)
     where
         S: Service<Request<tonic::body::Body>, Response = Response<B>, Error = Infallible>
             + Clone

@@ -2,6 +2,7 @@
 
 mod options;
 mod preface;
+mod authority;
 mod bridge;
 mod connection;
 #[cfg(test)]
@@ -125,13 +126,10 @@ impl Server {
         let (drain, force) = (CancellationToken::new(), CancellationToken::new());
         let drain_deadline = Duration::from_millis(self.options.drain_deadline_ms);
         let counters = self.counters.clone();
-        let shared = Arc::new(Shared::new(
-            &self.options,
-            self.identity,
-            counters.clone(),
-            drain.clone(),
-            force.clone(),
-        ));
+        let address = self.listener.local_address();
+        let shared =
+            Shared::new(&self.options, self.identity, counters.clone(), drain.clone(), force.clone());
+        let shared = Arc::new(shared.at(&address));
         let places = Arc::new(Semaphore::new(self.options.connections_max));
         let mut listener = self.listener;
         tokio::pin!(shutdown);

@@ -1,4 +1,6 @@
-//! Carries the trace from hop to hop in W3C headers.
+//! Carries the trace from hop to hop in W3C headers, and the request's id to the log lines of its call.
+
+use std::sync::{Arc, OnceLock};
 
 use http::{HeaderMap, HeaderName};
 use opentelemetry::Context;
@@ -17,6 +19,13 @@ const TRACEPARENT_LEN: usize = 55;
 /// What the specification asks everybody to carry, in bytes; a longer state is dropped.
 const TRACESTATE_LEN_MAX: usize = 512;
 
+/// Bytes of a request's id that are shown; the wire contract allows fewer.
+const REQUEST_ID_BYTES_MAX: usize = 128;
+
+/// The id of a call's request, once its message was read; part of the context of the call's span and of all below it.
+#[derive(Debug, Clone, Default)]
+struct RequestId(Arc<OnceLock<String>>);
+
 struct Headers<'a>(&'a HeaderMap);
 struct Metadata<'a>(&'a mut MetadataMap);
 
@@ -24,6 +33,27 @@ struct Metadata<'a>(&'a mut MetadataMap);
 pub fn inject<T>(request: &mut tonic::Request<T>) {
     let context = tracing::Span::current().context();
     TraceContextPropagator::new().inject_context(&context, &mut Metadata(request.metadata_mut()));
+}
+
+/// Names the request that the current call is about, for its span and for every log line from here to the call's end.
+pub fn name_request(id: &str) {
+    let end = (0..=REQUEST_ID_BYTES_MAX.min(id.len())).rev().find(|end| id.is_char_boundary(*end));
+    let shown = &id[..end.unwrap_or(0)];
+    super::attribute("causeway.request_id", shown.to_owned());
+    if let Some(RequestId(cell)) = Context::current().get() {
+        // A call has one request; what names it twice is wrong about the second.
+        let _ = cell.set(shown.to_owned());
+    }
+}
+
+/// The id of the request that the current call is about, if it was named.
+pub(super) fn request_id() -> Option<String> {
+    Context::current().get().and_then(|RequestId(cell)| cell.get().cloned())
+}
+
+/// What a call's span begins with: its caller's context, if there is one, and room for its request's id.
+pub(super) fn of_call(headers: &HeaderMap) -> Context {
+    extract(headers).unwrap_or_default().with_value(RequestId::default())
 }
 
 /// The caller's context, if its headers hold a sound one; anything else is as good as none.

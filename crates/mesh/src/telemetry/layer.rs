@@ -13,7 +13,7 @@ use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 use super::body::{End, Traced};
-use super::context::extract;
+use super::context::of_call;
 use crate::admit::HEALTH_PREFIX;
 
 /// Opens a span for each call that the service answers, other than health checks.
@@ -90,10 +90,8 @@ fn span_of<Q>(request: &Request<Q>) -> Span {
         rpc.method = method,
         rpc.grpc.status_code = tracing::field::Empty,
     );
-    if let Some(context) = extract(request.headers()) {
-        // It fails only where no traces are kept, as under a test's own subscriber.
-        drop(span.set_parent(context));
-    }
+    // It fails only where no traces are kept, as under a test's own subscriber.
+    drop(span.set_parent(of_call(request.headers())));
     span
 }
 

@@ -12,7 +12,9 @@ use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use super::context::request_id;
 use super::options::LogFormat;
+use super::text::TextLines;
 
 /// One JSON object a line: time, level, target, message, the event's fields, and the trace it belongs to.
 ///
@@ -29,11 +31,12 @@ pub(super) fn layer<S>(format: LogFormat) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
 {
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    // Fields are written without escapes of the terminal: those that stand in one are a caller's.
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     match format {
         LogFormat::Text => {
-            let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            Box::new(lines.with_ansi(terminal))
+            let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
+            Box::new(lines.event_format(TextLines { colour }))
         }
         LogFormat::Json => Box::new(lines.event_format(JsonLines)),
     }
@@ -58,18 +61,28 @@ where
         line.insert("time".to_owned(), json!(time));
         line.insert("level".to_owned(), json!(event.metadata().level().as_str()));
         line.insert("target".to_owned(), json!(event.metadata().target()));
-        // The active OpenTelemetry span, which is there also when the log filter hides its tracing span.
-        let context = opentelemetry::Context::current();
-        let span = context.span().span_context().clone();
-        if span.is_valid() {
-            line.insert("trace_id".to_owned(), json!(span.trace_id().to_string()));
-            line.insert("span_id".to_owned(), json!(span.span_id().to_string()));
+        for (name, value) in belongs_to() {
+            line.insert(name.to_owned(), json!(value));
         }
         for (name, value) in fields.0 {
             line.entry(name).or_insert(value);
         }
         writeln!(writer, "{}", Value::Object(line))
     }
+}
+
+/// The call that a line belongs to, by the active OpenTelemetry span, which is there also when the log filter hides its
+/// tracing span: `trace_id`, `span_id` and, once the request was read, `request_id`.
+pub(super) fn belongs_to() -> Vec<(&'static str, String)> {
+    let context = opentelemetry::Context::current();
+    let span = context.span().span_context().clone();
+    let mut all = Vec::new();
+    if span.is_valid() {
+        all.push(("trace_id", span.trace_id().to_string()));
+        all.push(("span_id", span.span_id().to_string()));
+    }
+    all.extend(request_id().map(|id| ("request_id", id)));
+    all
 }
 
 impl Visit for Fields {

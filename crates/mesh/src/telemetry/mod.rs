@@ -7,6 +7,7 @@ mod options;
 mod start;
 mod meters;
 mod logs;
+mod text;
 mod context;
 mod layer;
 mod body;
@@ -16,7 +17,7 @@ mod tests;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 pub use self::body::Traced;
-pub use self::context::inject;
+pub use self::context::{inject, name_request};
 pub use self::layer::{TraceFuture, TraceLayer, TraceService};
 pub use self::meters::{About, Attribute, Counter, Histogram, Meter, Observed};
 pub use self::options::{LogFormat, TelemetryOptions};

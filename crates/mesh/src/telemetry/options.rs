@@ -15,7 +15,8 @@ pub struct TelemetryOptions {
     pub sample_ratio: f64,
     /// How log lines look.
     pub log_format: LogFormat,
-    /// Which lines are written, as `level` or `target=level`, joined by commas.
+    /// Which lines are written, as `level` or `target=level`, joined by commas. Set nowhere, it is the environment's
+    /// `RUST_LOG`, if there is one.
     pub log_filter: String,
     /// Whether texts of prompts and answers may stand in logs and spans.
     pub log_prompts: bool,

@@ -5,7 +5,8 @@ use opentelemetry::trace::{SpanKind, Status as SpanStatus, TraceContextExt as _,
 use opentelemetry_sdk::trace::{InMemorySpanExporter, Sampler, SdkTracerProvider, SpanData};
 use tower::{Layer as _, Service as _};
 use tracing::subscriber::DefaultGuard;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::DefaultFields;
+use tracing_subscriber::fmt::{FormatEvent, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, Registry};
 
@@ -46,6 +47,13 @@ struct Watch {
 }
 
 fn watch() -> Watch {
+    watch_in(logs::JsonLines, "warn")
+}
+
+fn watch_in<F>(format: F, level: &str) -> Watch
+where
+    F: FormatEvent<Registry, DefaultFields> + Send + Sync + 'static,
+{
     let (spans, lines) = (InMemorySpanExporter::default(), Lines::default());
     let provider = SdkTracerProvider::builder()
         .with_simple_exporter(spans.clone())
@@ -54,8 +62,9 @@ fn watch() -> Watch {
     let traces = tracing_opentelemetry::layer()
         .with_tracer(provider.tracer("test"))
         .with_filter(start::traced_targets());
-    let logs = tracing_subscriber::fmt::layer().event_format(logs::JsonLines).with_writer(lines.clone());
-    let subscriber = Registry::default().with(traces).with(logs.with_filter(EnvFilter::new("warn")));
+    let logs =
+        tracing_subscriber::fmt::layer().with_ansi(false).event_format(format).with_writer(lines.clone());
+    let subscriber = Registry::default().with(logs.with_filter(EnvFilter::new(level))).with(traces);
     let guard = tracing::subscriber::set_default(subscriber);
     Watch { provider, spans, lines, _guard: guard }
 }
@@ -191,6 +200,46 @@ async fn log_lines_name_their_trace_even_where_the_filter_hides_its_span() {
     assert_eq!(lines[0]["trace_id"], span.trace_id().to_string());
     assert_eq!(lines[0]["span_id"], span.span_id().to_string());
     assert_eq!(lines[1].get("trace_id"), None);
+}
+
+/// Answers nothing, and says so.
+async fn say(id: &str) {
+    let named = tower::service_fn(async |request: http::Request<tonic::body::Body>| {
+        let id = request.headers()["id"].to_str().map(str::to_owned).unwrap_or_default();
+        name_request(&id.replace("ESC", "\u{1b}"));
+        tracing::info_span!("attempt").in_scope(|| tracing::warn!(%id, text = "a\n\0b", "said\nso"));
+        Ok::<_, std::convert::Infallible>(tonic::Status::ok("").into_http::<tonic::body::Body>())
+    });
+    let headers = [("traceparent", PARENT), ("id", id)];
+    let _ = TraceLayer.layer(named).call(rig::request("/a.B/C", &headers)).await.unwrap();
+}
+
+#[tokio::test]
+async fn every_line_of_a_call_names_its_request_and_its_trace_in_both_formats() {
+    let json = watch();
+    say("question-1").await;
+    let line: serde_json::Value = serde_json::from_str(&json.lines()).unwrap();
+    assert_eq!((&line["request_id"], &line["trace_id"]), (&"question-1".into(), &PARENT[3..35].into()));
+    let spans = json.spans();
+    let call = spans.iter().find(|span| span.name == "a.B/C").unwrap();
+    assert_eq!(attribute_of(call, "causeway.request_id"), "question-1");
+    drop(json);
+
+    for level in ["info", "warn"] {
+        let text = watch_in(text::TextLines { colour: false }, level);
+        let long = "ESC".to_owned() + &"x".repeat(300);
+        say(&long).await;
+        let line = text.lines();
+        assert_eq!(line.lines().count(), 1, "{line}");
+        let line = line.trim_end_matches('\n');
+        let id = format!("request_id=\\u{{1b}}{}", "x".repeat(127));
+        assert!(line.ends_with(&id), "bounded and escaped: {line}");
+        for part in ["WARN", &format!("trace_id={}", &PARENT[3..35]), "said\\nso", "text=\"a\\n\\0b\""] {
+            assert!(line.contains(part), "`{part}` is not in: {line}");
+        }
+        assert!(!line.contains(char::is_control), "{line:?}");
+        assert_eq!(line.contains("grpc.server{") && line.contains(":attempt: "), level == "info", "{line}");
+    }
 }
 
 #[test]

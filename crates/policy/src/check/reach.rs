@@ -9,7 +9,7 @@ use crate::condition::{Condition, Field, Node, Unknown, Verdict};
 use crate::decision::Weighed;
 use crate::error::Code;
 use crate::facts::{Facts, Privacy};
-use crate::rules::{Class, Rules};
+use crate::rules::{Class, Expectation, Rules};
 use crate::vector::Vector;
 
 /// Requirements that are tried to make each tier the best: in every dimension one of these.
@@ -52,7 +52,7 @@ fn unreached(findings: &mut Findings<'_>, class: &Class, index: usize, exact: bo
             problem,
             "mend its `when`, or move it up",
         );
-    } else {
+    } else if !shown(findings.rules, class) {
         let problem = format!("no request that was tried reaches the class `{name}`");
         findings.add(
             (Severity::Note, class.at, Code::ClassUnreachable),
@@ -60,6 +60,16 @@ fn unreached(findings: &mut Findings<'_>, class: &Class, index: usize, exact: bo
             "show one that does with a [[probe]]",
         );
     }
+}
+
+/// Whether a probe shows a request of the class: by its facts, or by its text, of which it is tried elsewhere whether the
+/// class that it expects is the one it gets.
+fn shown(rules: &Rules, class: &Class) -> bool {
+    let base = rules.offline(Facts::default());
+    rules.probes().iter().any(|probe| {
+        let expects = |one: &Expectation| matches!(one, Expectation::Class(name) if *name == class.name);
+        probe.expects.iter().any(expects) || rules.class_of(&probe.facts_over(&base)).name == class.name
+    })
 }
 
 /// A condition that cannot be decided does not hold, which is seldom what was meant.
@@ -148,7 +158,7 @@ fn probes(findings: &mut Findings<'_>) {
         .iter()
         .flat_map(|probe| &probe.expects)
         .filter_map(|expects| match expects {
-            crate::rules::Expectation::Class(name) => Some(name.as_str()),
+            Expectation::Class(name) => Some(name.as_str()),
             _ => None,
         })
         .collect();

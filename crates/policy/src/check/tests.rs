@@ -84,6 +84,12 @@ fn mistakes_of_conditions_are_found_with_their_mend() {
         "class_unreachable",
         "was tried",
     );
+    let odd = class("a", "tenant.startsWith(\"x\") && tenant.endsWith(\"y\") && size(tenant) == 5", "");
+    check(&odd, Note, "class_unreachable", "was tried");
+    for probe in ["facts = { tenant = \"xaaay\" }\nexpect_kind = \"cloud\"", "expect_class = \"a\""] {
+        let probed = found(&format!("{odd}[[probe]]\nname = \"p\"\n{probe}\n"));
+        assert!(probed.iter().all(|(_, code, _)| *code != "class_unreachable"), "{probed:?}");
+    }
     check(&class("a", "in_scope || !in_scope", ""), Warning, "condition_constant", "`a` always holds");
     check(
         &class("a", "deadline_seconds < 2.0", ""),

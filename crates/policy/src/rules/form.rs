@@ -2,6 +2,7 @@
 
 use crate::candidate::Kind as PlaceKind;
 use crate::capabilities::Capabilities;
+use crate::estimate::{PROMPT_TOKENS_RATIO_MAX, PROMPT_TOKENS_RATIO_MIN};
 use crate::facts::Privacy;
 use crate::rules::Per;
 use crate::vector::DIMENSIONS_MAX;
@@ -175,6 +176,11 @@ pub(crate) static TIER: Form = Form {
         may("joules_per_input_token", JOULES, "Energy of a prompt token that is not cached, joules."),
         may("joules_per_output_token", JOULES, "Energy of an output token, joules."),
         may("usd_per_joule", USD, "What a joule costs, US dollars; a class may say otherwise."),
+        may(
+            "prompt_tokens_ratio",
+            FieldKind::Number(PROMPT_TOKENS_RATIO_MIN, PROMPT_TOKENS_RATIO_MAX),
+            "Tokens that its vocabulary makes of a prompt for each estimated one, until they are counted; absent: 1.",
+        ),
         may(
             "abilities",
             FieldKind::Numbers(DIMENSIONS_MAX),

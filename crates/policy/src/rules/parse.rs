@@ -114,6 +114,7 @@ fn tiers(root: &Section<'_>) -> Result<Vec<Tier>, Error> {
             kind,
             price: price(section, energy)?,
             energy,
+            prompt_tokens_ratio: section.number("prompt_tokens_ratio")?,
             abilities: abilities(section)?,
             context_tokens_max: section.whole("context_tokens_max")?,
             capabilities: match section.choices("capabilities", &Capabilities::ALL)? {

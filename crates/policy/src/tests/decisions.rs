@@ -163,3 +163,73 @@ fn the_demo_policy_sends_each_class_where_it_should_go() {
         Facts { privacy: crate::Privacy::LocalOnly, topic: crate::Topic::Medical, ..asking(easy) };
     check(private_medical, None);
 }
+
+#[test]
+fn a_price_that_a_request_names_bounds_what_the_answer_may_cost() {
+    let tokens = |usd: f64, more: fn(&mut Facts), candidate: &Candidate| {
+        let mut facts = Facts { price_max_usd: Some(usd), output_tokens_default: Some(512), ..facts() };
+        more(&mut facts);
+        let decision = decide(&rules(WORTH), &facts, std::slice::from_ref(candidate), 1);
+        decision.winner().map(|weighed| weighed.inputs.output_tokens_max)
+    };
+    let as_is = |_: &mut Facts| {};
+    // 100 tokens of prompt cost $0.001, and each of the answer $0.00003.
+    assert_eq!(tokens(0.004, as_is, &large()), Some(Some(100)));
+    assert_eq!(tokens(0.004, |facts| facts.output_tokens_max = Some(60), &large()), Some(Some(60)));
+    assert_eq!(tokens(1.0, as_is, &large()), Some(Some(512)));
+    assert_eq!(tokens(0.002, as_is, &large()), None, "it is expected to cost more");
+    // A cached prompt makes it look cheap, and the bound holds where the cache turns out to be gone.
+    let cached = Candidate { cached_prompt_tokens: 100, ..large() };
+    let short = |facts: &mut Facts| (facts.output_tokens_p50, facts.output_tokens_p90) = (2.0, 2.0);
+    assert_eq!(tokens(0.001, short, &cached), None);
+    assert_eq!(tokens(0.001_031, short, &cached), Some(Some(1)));
+    let unbounded = decide(&rules(WORTH), &facts(), &[large()], 1);
+    assert_eq!(unbounded.trail.candidates[0].inputs.output_tokens_max, None);
+    // What is reserved is no more than what may be spent.
+    let facts = Facts { price_max_usd: Some(0.004), ..facts() };
+    near(crate::price_bound_usd(&rules(WORTH), &facts, &large()), 0.004);
+}
+
+#[test]
+fn a_place_that_cuts_finer_has_more_tokens_to_be_paid_for_and_read() {
+    let finer = |ratio: f64| Candidate { prompt_tokens_ratio: Some(ratio), ..large() };
+    let inputs =
+        |candidate: Candidate| decide(&rules(WORTH), &facts(), &[candidate], 1).trail.candidates[0].inputs;
+    let is = inputs(finer(1.86));
+    assert_eq!(is.prompt_tokens, 186);
+    near(is.price_usd, (186.0 * 10.0 + 50.0 * 30.0) / 1e6);
+    near(is.expected_ttft_seconds, 0.02 + 186.0 * 1e-4);
+    let tokens = |ratio: f64| inputs(finer(ratio)).prompt_tokens;
+    assert_eq!([tokens(100.0), tokens(0.0), tokens(-3.0)], [400, 25, 25]);
+    assert_eq!([tokens(f64::NAN), tokens(f64::INFINITY), inputs(large()).prompt_tokens], [100; 3]);
+}
+
+#[test]
+fn a_tier_may_state_how_fine_it_cuts_and_what_was_counted_is_believed_before() {
+    let text = "schema = \"causeway.policy/v1\"\n[[tier]]\nname = \"t\"\nkind = \"cloud\"\nprompt_tokens_ratio = 1.5\n\
+                input_usd_per_million_tokens = 1\noutput_usd_per_million_tokens = 1\n\
+                [[class]]\nname = \"c\"\nsecond_usd = 0.001\nwrong_answer_usd = 0.01\n";
+    let rules = crate::Rules::parse("p.toml", text).unwrap_or_else(|error| panic!("{error}"));
+    let tokens = |prompt_tokens_ratio| {
+        let place = Candidate { prompt_tokens_ratio, ..Candidate::new("t/1", "t", Kind::Cloud) };
+        decide(&rules, &facts(), &[place], 1).trail.candidates[0].inputs.prompt_tokens
+    };
+    assert_eq!([tokens(None), tokens(Some(2.0))], [150, 200]);
+    let refused = crate::Rules::parse("p.toml", &text.replace("= 1.5", "= 9"));
+    assert!(refused.is_err_and(|error| error.to_string().contains("prompt_tokens_ratio")));
+}
+
+#[test]
+fn an_answer_is_expected_to_be_no_longer_than_it_can_be() {
+    let tokens = |change: fn(&mut Facts)| {
+        let mut facts = Facts { output_tokens_p50: 5000.0, output_tokens_p90: 9000.0, ..facts() };
+        change(&mut facts);
+        decide(&rules(WORTH), &facts, &[large()], 1).trail.candidates[0].inputs.output_tokens
+    };
+    near(tokens(|_| {}), 900.0);
+    near(tokens(|facts| facts.output_tokens_default = Some(256)), 256.0);
+    near(
+        tokens(|facts| (facts.output_tokens_max, facts.output_tokens_default) = (Some(600), Some(256))),
+        600.0,
+    );
+}

@@ -7,14 +7,16 @@ fn code(decision: &Decision) -> Option<&'static str> {
     decision.trail.candidates[0].removal.as_ref().map(crate::Reason::code)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a table of cases reads better without borrows")]
+fn check(class: &str, facts: Facts, candidate: Candidate, wanted: Option<&str>, says: &str) {
+    let decision = decide(&rules(&format!("{WORTH}\n{class}")), &facts, &[candidate], 1);
+    assert_eq!(code(&decision), wanted, "{decision}");
+    assert_eq!(decision.place.is_none(), wanted.is_some());
+    assert!(decision.to_string().contains(says), "`{says}` is missing in\n{decision}");
+}
+
 #[test]
 fn each_constraint_removes_with_its_reason() {
-    let check = |class: &str, facts: Facts, candidate: Candidate, wanted: Option<&str>, says: &str| {
-        let decision = decide(&rules(&format!("{WORTH}\n{class}")), &facts, &[candidate], 1);
-        assert_eq!(code(&decision), wanted, "{decision}");
-        assert_eq!(decision.place.is_none(), wanted.is_some());
-        assert!(decision.to_string().contains(says), "`{says}` is missing in\n{decision}");
-    };
     let home = |kind: Kind| Candidate { kind, ..small() };
     let private = |privacy: Privacy| Facts { privacy, ..facts() };
     check("", private(Privacy::LocalOnly), large(), Some("privacy"), "may not leave the device");
@@ -51,12 +53,6 @@ fn each_constraint_removes_with_its_reason() {
     check("", needs(images), large(), Some("capability"), "it lacks image");
     check("", needs(images), Candidate { capabilities: Some(images), ..large() }, None, "large/1 wins");
 
-    let long = |prompt_tokens: u32| Facts { prompt_tokens, ..facts() };
-    check("", long(950), large(), None, "large/1 wins");
-    check("", long(951), large(), Some("context_length"), "1001 tokens do not fit its context of 1000");
-    check("", long(u32::MAX), large(), Some("context_length"), "4294967295 tokens");
-    check("", long(951), Candidate { context_tokens_max: Some(2000), ..large() }, None, "large/1 wins");
-
     check("", facts(), Candidate { healthy: false, ..large() }, Some("unhealthy"), "it takes no work");
     let failed = Facts { excluded: vec![Excluded::new("large/1", "it failed before")], ..facts() };
     check("", failed, large(), Some("excluded"), "left out: it failed before");
@@ -76,6 +72,24 @@ fn each_constraint_removes_with_its_reason() {
     check("price_max_usd = 0.002", facts(), large(), Some("budget"), "of at most $0.002000");
     check("probability_right_min = 0.9", facts(), large(), Some("probability_too_low"), "right with 0.881");
     check("probability_right_min = 0.8", facts(), large(), None, "large/1 wins");
+}
+
+#[test]
+fn what_does_not_fit_a_context_is_removed_and_a_guess_is_no_evidence() {
+    let long = |prompt_tokens: u32| Facts { prompt_tokens, ..facts() };
+    // How long the answer will be is a guess, and a guess is no evidence that it would not fit; what was asked for is.
+    check("", long(999), large(), None, "large/1 wins");
+    let says = "a prompt of 1000 tokens and 1 token of output do not fit its context of 1000";
+    check("", long(1000), large(), Some("context_length"), says);
+    let asked = |prompt_tokens, max| Facts { output_tokens_max: Some(max), ..long(prompt_tokens) };
+    check("", asked(900, 100), large(), None, "large/1 wins");
+    let says = "a prompt of 901 tokens and 100 tokens of output do not fit its context of 1000";
+    check("", asked(901, 100), large(), Some("context_length"), says);
+    check("", long(u32::MAX), large(), Some("context_length"), "4294967295 tokens");
+    check("", long(1000), Candidate { context_tokens_max: Some(2000), ..large() }, None, "large/1 wins");
+    let cuts = |ratio: f64| Candidate { prompt_tokens_ratio: Some(ratio), ..large() };
+    check("", long(500), cuts(1.9), None, "large/1 wins");
+    check("", long(500), cuts(2.0), Some("context_length"), "a prompt of 1000 tokens");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A request as it comes from the wire: refused by the name of its field, or read into the facts of its decision.
 
-use proto::v1;
 use proto::v1::content_part::Part;
+use proto::{STOP_BYTES_MAX, STOP_LEN_MAX, v1};
 
 use crate::capabilities::Capabilities;
 use crate::facts::{Facts, Priority, Privacy, Topic, Version};
@@ -12,8 +12,6 @@ const ID_BYTES_MAX: usize = 64;
 const NAME_BYTES_MAX: usize = 256;
 const TURNS_MAX: usize = 256;
 const PARTS_MAX: usize = 64;
-const STOP_MAX: usize = 8;
-const STOP_BYTES_MAX: usize = 64;
 /// Kinds of private things in one text, editions of models, and bytes of the name of either.
 const KINDS_MAX: usize = 64;
 const MODELS_MAX: usize = 16;
@@ -44,7 +42,7 @@ pub struct Invalid {
 
 /// Checks a request, or names the first field that is wrong.
 pub fn check(request: &v1::GenerateRequest, limits: &Limits) -> Result<(), Invalid> {
-    short("request_id", &request.request_id, ID_BYTES_MAX)?;
+    id(&request.request_id)?;
     short("conversation_id", &request.conversation_id, ID_BYTES_MAX)?;
     short("residency", &request.residency, ID_BYTES_MAX)?;
     short("model", &request.model, NAME_BYTES_MAX)?;
@@ -56,6 +54,11 @@ pub fn check(request: &v1::GenerateRequest, limits: &Limits) -> Result<(), Inval
     if let Some(signals) = &request.signals {
         self::signals(signals)?;
     }
+    // What a later edition of the contract asks for cannot be kept here, and must not be taken for less.
+    let privacies = "a privacy that is known here";
+    within("privacy", v1::Privacy::try_from(request.privacy).is_ok(), request.privacy, privacies)?;
+    let priorities = "a priority that is known here";
+    within("priority", v1::Priority::try_from(request.priority).is_ok(), request.priority, priorities)?;
     if let Some(usd) = request.price_max_usd {
         within("price_max_usd", usd >= 0.0 && usd.is_finite(), usd, "0 or more")?;
     }
@@ -63,6 +66,11 @@ pub fn check(request: &v1::GenerateRequest, limits: &Limits) -> Result<(), Inval
     within("resume.token_ids", resumed <= limits.output_tokens_max as usize, resumed, "fewer token ids")?;
     let hops = request.decisions.len();
     within("decisions", hops < DECISIONS_MAX, hops, "fewer hops; two of them may point at each other")
+}
+
+/// Checks what is said of an answer, or names the first field that is wrong.
+pub fn check_feedback(feedback: &v1::Feedback) -> Result<(), Invalid> {
+    id(&feedback.request_id)
 }
 
 /// The facts of a request, its signals given, of whom `tenant` names the caller. Its deadline and the editions of what
@@ -187,15 +195,19 @@ fn sampling(sampling: &v1::Sampling, limits: &Limits) -> Result<(), Invalid> {
         within("sampling.max_tokens", (1..=max).contains(&tokens), tokens, &format!("from 1 to {max}"))?;
     }
     if let Some(value) = sampling.temperature {
-        within("sampling.temperature", (0.0..=2.0).contains(&value), value, "from 0 to 2")?;
+        let max = proto::TEMPERATURE_MAX;
+        let allowed = format!("from 0 to {max}");
+        within("sampling.temperature", (0.0..=max).contains(&value), value, &allowed)?;
     }
     if let Some(value) = sampling.top_p {
         within("sampling.top_p", value > 0.0 && value <= 1.0, value, "above 0 and at most 1")?;
     }
     if let Some(value) = sampling.repetition_penalty {
-        within("sampling.repetition_penalty", value > 0.0 && value <= 2.0, value, "above 0 and at most 2")?;
+        let (min, max) = (proto::REPETITION_PENALTY_MIN, proto::REPETITION_PENALTY_MAX);
+        let allowed = format!("from {min} to {max}");
+        within("sampling.repetition_penalty", (min..=max).contains(&value), value, &allowed)?;
     }
-    within("sampling.stop", sampling.stop.len() <= STOP_MAX, sampling.stop.len(), "at most 8 strings")?;
+    within("sampling.stop", sampling.stop.len() <= STOP_LEN_MAX, sampling.stop.len(), "at most 8 strings")?;
     for (index, stop) in sampling.stop.iter().enumerate() {
         if !(1..=STOP_BYTES_MAX).contains(&stop.len()) {
             let problem = format!("has {} bytes; give from 1 to {STOP_BYTES_MAX}", stop.len());
@@ -203,6 +215,18 @@ fn sampling(sampling: &v1::Sampling, limits: &Limits) -> Result<(), Invalid> {
         }
     }
     Ok(())
+}
+
+/// An id stands in every log line, so that it has to be fit for one.
+fn id(text: &str) -> Result<(), Invalid> {
+    short("request_id", text, ID_BYTES_MAX)?;
+    match text.chars().find(|letter| letter.is_control()) {
+        None => Ok(()),
+        Some(letter) => {
+            let problem = format!("has the control character {letter:?}; give printable characters only");
+            Err(Invalid { field: "request_id".to_owned(), problem })
+        }
+    }
 }
 
 fn short(field: &str, text: &str, bytes_max: usize) -> Result<(), Invalid> {

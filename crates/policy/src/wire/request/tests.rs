@@ -3,7 +3,7 @@
 use proto::v1;
 use proto::v1::content_part::Part;
 
-use super::{Limits, check, facts};
+use super::{Limits, check, check_feedback, facts};
 use crate::{Capabilities, Facts, Name, Priority, Privacy, Topic, Vector, Version};
 
 const LIMITS: Limits = Limits { prompt_bytes_max: 65_536, output_tokens_max: 4_096 };
@@ -75,7 +75,12 @@ fn sampling_is_held_to_its_ranges() {
     sampling(|s| s.temperature = Some(2.5), Some("`sampling.temperature` is 2.5; give from 0 to 2"));
     sampling(|s| s.top_p = Some(0.0), Some("`sampling.top_p` is 0; give above 0 and at most 1"));
     sampling(|s| s.top_p = Some(f32::NAN), Some("`sampling.top_p` is NaN; give above 0 and at most 1"));
-    let penalty = |is: &str| format!("`sampling.repetition_penalty` is {is}; give above 0 and at most 2");
+    let penalty = |is: &str| format!("`sampling.repetition_penalty` is {is}; give from 0.01 to 2");
+    sampling(
+        |s| s.repetition_penalty = Some(1e-38),
+        Some(&penalty("0.00000000000000000000000000000000000001")),
+    );
+    sampling(|s| s.repetition_penalty = Some(0.01), None);
     sampling(|s| s.repetition_penalty = Some(f32::INFINITY), Some(&penalty("inf")));
     sampling(|s| s.repetition_penalty = Some(2.5), Some(&penalty("2.5")));
     sampling(|s| s.stop = vec!["x".into(); 9], Some("`sampling.stop` is 9; give at most 8 strings"));
@@ -86,8 +91,22 @@ fn sampling_is_held_to_its_ranges() {
 #[test]
 fn the_rest_is_bounded() {
     refused(|r| r.request_id = "x".repeat(65), Some("`request_id` has 65 bytes; give at most 64"));
+    for (id, shown) in
+        [("a\nb", "'\\n'"), ("\0", "'\\0'"), ("\u{1b}[2J", "'\\u{1b}'"), ("\u{9b}", "'\\u{9b}'")]
+    {
+        let problem =
+            format!("`request_id` has the control character {shown}; give printable characters only");
+        refused(|r| r.request_id = id.to_owned(), Some(&problem));
+        let feedback = v1::Feedback { request_id: id.to_owned(), ..v1::Feedback::default() };
+        assert_eq!(check_feedback(&feedback).unwrap_err().to_string(), problem);
+    }
+    let feedback = |id: String| check_feedback(&v1::Feedback { request_id: id, ..v1::Feedback::default() });
+    assert!(feedback("x".repeat(64)).is_ok() && feedback("x".repeat(65)).is_err());
     refused(|r| r.price_max_usd = Some(f64::NAN), Some("`price_max_usd` is NaN; give 0 or more"));
     refused(|r| r.price_max_usd = Some(-0.5), Some("`price_max_usd` is -0.5; give 0 or more"));
+    refused(|r| r.privacy = 99, Some("`privacy` is 99; give a privacy that is known here"));
+    refused(|r| r.privacy = -1, Some("`privacy` is -1; give a privacy that is known here"));
+    refused(|r| r.priority = 99, Some("`priority` is 99; give a priority that is known here"));
     let circle = "`decisions` is 8; give fewer hops; two of them may point at each other";
     refused(|r| r.decisions = vec![v1::Decision::default(); 8], Some(circle));
     let long = || "x".repeat(65);
