@@ -375,7 +375,7 @@ def main():
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=3, help="of the teacher")
     parser.add_argument("--texts", type=int, default=150_000, help="made texts")
-    parser.add_argument("--steps", type=int, default=12_000, help="of the student")
+    parser.add_argument("--steps", type=int, default=40_000, help="of the student")
     parser.add_argument("--vocabulary", type=int, default=8_200)
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--hidden", type=int, default=256)
