@@ -177,7 +177,8 @@ pub struct LearnedVersion {
 /// What is asked, by whom, and within which bounds.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GenerateRequest {
-    /// Chosen by the caller; the same id on every hop and in every log line. At most 64 bytes; empty: the first hop makes one.
+    /// Chosen by the caller; the same id on every hop and in every log line. At most 64 bytes, no control
+    /// characters; empty: the first hop makes one.
     #[prost(string, tag = "1")]
     pub request_id: ::prost::alloc::string::String,
     /// The talk so far, oldest turn first; the last turn is the user's. At least one, at most 256.
@@ -431,7 +432,7 @@ pub struct Usage {
 /// What became of an answer.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Feedback {
-    /// The id of the request whose answer is judged.
+    /// The id of the request whose answer is judged. At most 64 bytes, no control characters.
     #[prost(string, tag = "1")]
     pub request_id: ::prost::alloc::string::String,
     #[prost(oneof = "feedback::Verdict", tags = "2, 3")]
@@ -631,7 +632,7 @@ impl Privacy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Priority {
-    /// Taken as interactive.
+    /// Taken as normal.
     Unspecified = 0,
     /// Somebody is listening.
     Interactive = 1,

@@ -66,11 +66,8 @@ fn plain(tiny: &Tiny, tokens: &[u32]) -> Result<Vec<f32>> {
         };
         let key = repeat(turned(&heads("k", tiny.key_heads, true)?)?)?;
         let value = repeat(heads("v", tiny.key_heads, false)?)?;
-        let mask: Vec<f32> = (0..count * count)
-            .map(|at| if at % count > at / count { f32::NEG_INFINITY } else { 0.0 })
-            .collect();
-        let mask = Tensor::from_vec(mask, (1, count, count), &Device::Cpu)?;
-        let weights = (query.matmul(&key.t()?)? / (tiny.head_width as f64).sqrt())?.broadcast_add(&mask)?;
+        let scores = (query.matmul(&key.t()?)? / (tiny.head_width as f64).sqrt())?;
+        let weights = scores.broadcast_add(&causal(count)?)?;
         let weights = weights.broadcast_sub(&weights.max_keepdim(D::Minus1)?)?.exp()?;
         let weights = weights.broadcast_div(&weights.sum_keepdim(D::Minus1)?)?;
         let out = weights.matmul(&value)?.transpose(0, 1)?.contiguous()?.reshape((count, ()))?;
@@ -89,6 +86,12 @@ fn plain(tiny: &Tiny, tokens: &[u32]) -> Result<Vec<f32>> {
     let last = norm(&x.narrow(0, count - 1, 1)?, "model.norm.weight")?;
     let head = if tiny.tied { embedding } else { get("lm_head.weight")? };
     last.matmul(&head.t()?)?.flatten_all()?.to_dtype(DType::F32)?.to_vec1()
+}
+
+/// Added to scores: minus infinity where a position is later than the one that asks.
+fn causal(count: usize) -> Result<Tensor> {
+    let mask = (0..count * count).map(|at| if at % count > at / count { f32::NEG_INFINITY } else { 0.0 });
+    Tensor::from_vec(mask.collect::<Vec<f32>>(), (1, count, count), &Device::Cpu)
 }
 
 /// Each row's shares of its best experts, 0 for the others.
