@@ -45,7 +45,7 @@ fn a_dearer_mistake_moves_requests_up_and_says_so() {
     let (_folder, log) = log(400, 0.0, |_| {});
     let demo = std::fs::read_to_string(shipped("demo.toml")).expect("demo");
     let (_other, new) =
-        written("new.toml", &demo.replace("wrong_answer_usd = 0.003", "wrong_answer_usd = 0.2"));
+        written("new.toml", &demo.replace("wrong_answer_usd = 0.001", "wrong_answer_usd = 0.2"));
     let html = tempfile::NamedTempFile::new().expect("a file");
     let page = html.path().display().to_string();
     let words = [
@@ -82,8 +82,8 @@ fn where_chance_had_a_part_what_was_seen_mends_what_was_expected() {
         }
     });
     let demo = std::fs::read_to_string(shipped("demo.toml")).expect("demo");
-    let only = "wrong_answer_usd = 0.003\ntiers_only = [\"cloud-economy\"]";
-    let (_other, new) = written("new.toml", &demo.replace("wrong_answer_usd = 0.003", only));
+    let only = "wrong_answer_usd = 0.001\ntiers_only = [\"cloud-economy\"]";
+    let (_other, new) = written("new.toml", &demo.replace("wrong_answer_usd = 0.001", only));
     let words = ["replay", &log, "--policy", &new, "--resamples", "200", "--json"];
     let (report, _) = json(&words);
     assert_eq!(report["method"], "doubly_robust");
