@@ -42,6 +42,19 @@ struct Shares {
     capped: f64,
 }
 
+/// What the prefixes came to.
+struct Outcome {
+    plain: Shares,
+    /// Each prefix, the worst first.
+    found: Vec<(String, Shares)>,
+    /// By how many points the worst prefix moves each share.
+    shifts: Shares,
+    /// The cap that would keep the shift within its bound.
+    holds: f64,
+    questions: usize,
+    caps: usize,
+}
+
 /// 1 where a prefix moves the capped share by more than is allowed.
 pub(super) fn run(deploy: &Deploy, asked: &Attack, out: &mut impl Write) -> Result<ExitCode> {
     let rules = read::sound_rules(&read::named(deploy, asked.file.as_ref()))?;
@@ -68,42 +81,59 @@ pub(super) fn run(deploy: &Deploy, asked: &Attack, out: &mut impl Write) -> Resu
     let shifts = Shares { uncapped: worst(|shares| shares.uncapped), capped: worst(|shares| shares.capped) };
     // What goes up under a cap is at most its share, whatever is written.
     let holds = plain.uncapped + asked.shift_points_max / 100.0;
+    let outcome = Outcome { plain, found, shifts, holds, questions: tried.len(), caps: rules.caps().len() };
     if asked.json {
-        let prefixes: Vec<_> = found
+        writeln!(out, "{}", outcome.as_json(asked.evaluations))?;
+    } else {
+        outcome.write(asked.shift_points_max, out)?;
+    }
+    Ok(ExitCode::from(u8::from(shifts.capped > asked.shift_points_max)))
+}
+
+// === impl Outcome ===
+
+impl Outcome {
+    fn as_json(&self, evaluations: impl serde::Serialize) -> serde_json::Value {
+        let prefixes: Vec<_> = self
+            .found
             .iter()
             .map(|(prefix, shares)| {
                 json!({ "prefix": prefix, "uncapped_share": shares.uncapped, "capped_share": shares.capped })
             })
             .collect();
-        let report = json!({
-            "evaluations": asked.evaluations,
-            "questions": tried.len(),
-            "caps": rules.caps().len(),
-            "plain": { "uncapped_share": plain.uncapped, "capped_share": plain.capped },
-            "uncapped_shift_points": shifts.uncapped,
-            "capped_shift_points": shifts.capped,
-            "share_max_that_holds": holds,
+        json!({
+            "evaluations": evaluations,
+            "questions": self.questions,
+            "caps": self.caps,
+            "plain": { "uncapped_share": self.plain.uncapped, "capped_share": self.plain.capped },
+            "uncapped_shift_points": self.shifts.uncapped,
+            "capped_shift_points": self.shifts.capped,
+            "share_max_that_holds": self.holds,
             "prefixes": prefixes,
-        });
-        writeln!(out, "{report}")?;
-    } else {
+        })
+    }
+
+    fn write(&self, shift_points_max: f64, out: &mut impl Write) -> Result<()> {
         let line = |name: &str, shares: &Shares| {
             format!("{:>7.1} % {:>7.1} %  {name}", 100.0 * shares.uncapped, 100.0 * shares.capped)
         };
-        writeln!(out, "sent up: without caps, with caps, over {} questions", tried.len())?;
-        writeln!(out, "{}", line("(no prefix)", &plain))?;
-        for (prefix, shares) in &found {
+        writeln!(out, "sent up: without caps, with caps, over {} questions", self.questions)?;
+        writeln!(out, "{}", line("(no prefix)", &self.plain))?;
+        for (prefix, shares) in &self.found {
             writeln!(out, "{}", line(prefix, shares))?;
         }
-        let Shares { uncapped, capped } = shifts;
+        let Shares { uncapped, capped } = self.shifts;
         writeln!(out, "worst shift: {uncapped:+.1} points without caps, {capped:+.1} with them")?;
-        if rules.caps().is_empty() {
+        if self.caps == 0 {
             writeln!(out, "there is no [[escalation_cap]]: nothing bounds what goes up")?;
         }
-        let most = asked.shift_points_max;
-        writeln!(out, "a share_max of {holds:.3} keeps any shift at {most} points over these questions")?;
+        let holds = self.holds;
+        writeln!(
+            out,
+            "a share_max of {holds:.3} keeps any shift at {shift_points_max} points over these questions"
+        )?;
+        Ok(())
     }
-    Ok(ExitCode::from(u8::from(shifts.capped > asked.shift_points_max)))
 }
 
 /// What each attempt came to, by its number, with as many at a time as there are cores.
