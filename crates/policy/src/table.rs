@@ -117,7 +117,8 @@ impl fmt::Display for Dollars {
             _ if size >= 0.01 => 4,
             _ => small_decimals(size),
         };
-        f.pad(&format!("${:.decimals$}", self.0))
+        let sign = if self.0 < 0.0 { "-" } else { "" };
+        f.pad(&format!("{sign}${size:.decimals$}"))
     }
 }
 
@@ -145,6 +146,6 @@ mod tests {
         check(0.000_012, "$0.0000120");
         check(0.000_000_15, "$0.000000150");
         check(1e-15, "$0.000000000000");
-        check(-0.5, "$-0.5000");
+        check(-0.5, "-$0.5000");
     }
 }

@@ -1,6 +1,7 @@
 //! Accepts connections, serves HTTP/2 on them, and stops within a bounded time.
 
 mod options;
+mod writes;
 mod preface;
 mod authority;
 mod bridge;
