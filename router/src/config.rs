@@ -35,6 +35,8 @@ pub struct Options {
     pub connect: ConnectOptions,
     /// What it does when a worker fails before its first token.
     pub retry: RetryOptions,
+    /// What it does when a worker is lost after its first token.
+    pub resume: ResumeOptions,
     /// What it tells agents of its tiers.
     pub outlook: OutlookOptions,
     /// What it remembers of the answers that it gave.
@@ -80,6 +82,20 @@ pub struct WorkerOptions {
     pub region: Option<String>,
 }
 
+/// What a router does when a worker is lost, or falls silent, after its first token: another of the same model goes on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ResumeOptions {
+    /// Other workers that are tried for one answer; 0: none.
+    pub attempts_max: u32,
+    /// A worker without a token for so many times the expected gap between two is silent.
+    pub stall_gaps: f64,
+    /// Nor is it silent sooner than this, milliseconds.
+    pub stall_min_ms: u64,
+    /// The same where nobody knows what gap to expect, milliseconds.
+    pub stall_unknown_ms: u64,
+}
+
 /// What a router tells agents of its tiers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -102,6 +118,7 @@ impl Default for Options {
             budgets: BudgetOptions::default(),
             connect: ConnectOptions::default(),
             retry: RetryOptions::default(),
+            resume: ResumeOptions::default(),
             outlook: OutlookOptions::default(),
             feedback: FeedbackOptions::default(),
             limits: Limits::default(),
@@ -124,6 +141,7 @@ impl Configure for Options {
         found.extend(self.decisions.invalid("decisions"));
         found.extend(self.budgets.invalid("budgets"));
         found.extend(self.retry.invalid("retry"));
+        self.resume.invalid(&mut found);
         self.fleet.invalid(&mut found);
         let mut rule = |holds: bool, key: &str, problem: &str, mend: &str| {
             Invalid::unless(&mut found, holds, key, problem, mend);
@@ -147,6 +165,32 @@ impl Process for Options {
 
     fn tls(&self) -> &IdentityFiles {
         &self.tls
+    }
+}
+
+// === impl ResumeOptions ===
+
+impl Default for ResumeOptions {
+    fn default() -> Self {
+        Self { attempts_max: 4, stall_gaps: 8.0, stall_min_ms: 250, stall_unknown_ms: 2_000 }
+    }
+}
+
+impl ResumeOptions {
+    fn invalid(&self, found: &mut Vec<Invalid>) {
+        let mut rule = |holds: bool, key: &str, problem: &str, mend: &str| {
+            Invalid::unless(found, holds, key, problem, mend);
+        };
+        let gaps = (1.0..=1e6).contains(&self.stall_gaps);
+        rule(gaps, "resume.stall_gaps", "is not from 1 to 1000000", "8 suits most");
+        let more = "give 1 or more";
+        rule(
+            self.stall_min_ms > 0,
+            "resume.stall_min_ms",
+            "is zero, so that every pause would be a stall",
+            more,
+        );
+        rule(self.stall_unknown_ms > 0, "resume.stall_unknown_ms", "is zero", more);
     }
 }
 

@@ -1,21 +1,20 @@
 //! Sends a request to the place that a decision chose, and to the next best until one begins to answer.
 
-mod below;
+pub(crate) mod below;
 
 use std::sync::Arc;
 
-use async_stream::stream;
-use futures_util::Stream;
 use hop::{Asked, Desk, Stake, Weighed};
 use policy::{Decision, Excluded, Name, Placement, Rules};
 use proto::v1;
 use proto::v1::generate_event::Event;
 use proto::v1::generation_client::GenerationClient;
-use tokio::time::Instant;
 use tonic::{Status, Streaming};
 use tracing::{Instrument, Span, field};
 
-use self::below::{broken, following, judge, merge};
+use self::below::{following, judge, merge};
+use crate::answer::Answer;
+use crate::config::ResumeOptions;
 use crate::error::{Error, Failure, Removed};
 use crate::fleet::{Fleet, Lease, seen_by};
 
@@ -33,16 +32,25 @@ pub(crate) struct Dispatch {
     pub(crate) desk: Desk,
     /// Places that are tried before the caller is told.
     pub(crate) attempts_max: u32,
+    /// What is done when a worker is lost in the midst of its answer.
+    pub(crate) resume: ResumeOptions,
 }
 
-/// An answer that has begun.
+/// An answer that has begun somewhere, and the event it began with.
 #[derive(Debug)]
 pub(crate) struct Begun {
-    started: v1::Started,
-    first: Event,
-    rest: Streaming<v1::GenerateEvent>,
-    lease: Lease,
-    span: Span,
+    pub(crate) started: v1::Started,
+    pub(crate) first: Event,
+    pub(crate) leg: Leg,
+}
+
+/// What one worker has of an answer: its stream, and all that is held for it.
+#[derive(Debug)]
+pub(crate) struct Leg {
+    pub(crate) rest: Streaming<v1::GenerateEvent>,
+    pub(crate) lease: Lease,
+    pub(crate) stake: Stake,
+    pub(crate) span: Span,
 }
 
 /// One try at one place.
@@ -58,10 +66,13 @@ struct Attempt {
 
 impl Dispatch {
     /// Decides and tries until an answer begins.
-    pub(crate) async fn begin(&self, mut asked: Asked) -> Result<(Begun, Stake), Error> {
+    pub(crate) async fn begin(self, mut asked: Asked) -> Result<Answer, Error> {
         let trial = self.desk.try_out(&mut asked.picked);
-        match self.tries(asked).await {
-            Ok((begun, stake)) => Ok((begun, stake.begun(trial))),
+        match self.tries(&mut asked, (0, self.attempts_max)).await {
+            Ok(mut begun) => {
+                begun.leg.stake = begun.leg.stake.begun(trial);
+                Ok(Answer::new(self, asked, begun))
+            }
             Err(error) => {
                 if let Some(trial) = trial.filter(|_| !error.is_the_callers()) {
                     trial.failed();
@@ -71,97 +82,54 @@ impl Dispatch {
         }
     }
 
-    /// The worker that failed is left out of the next decision.
-    async fn tries(&self, mut asked: Asked) -> Result<(Begun, Stake), Error> {
+    /// Tries after `before` earlier attempts, at most so many. A worker that failed is left out of the next decision.
+    pub(crate) async fn tries(
+        &self,
+        asked: &mut Asked,
+        (before, attempts_max): (u32, u32),
+    ) -> Result<Begun, Error> {
         let mut failures: Vec<Failure> = Vec::new();
+        let mut number = before;
         loop {
             if asked.is_late() {
                 return Err(Error::DeadlinePassed);
             }
-            let attempt = self.decide(&mut asked, &mut failures)?;
-            let span = attempt.span();
-            let status = match self.attempt(&asked, &attempt).instrument(span.clone()).await {
-                Ok(begun) => return Ok((begun, attempt.stake)),
+            number = number.saturating_add(1);
+            let attempt = self.decide(asked, number, &mut failures)?;
+            let (span, place) = (attempt.span(), attempt.place.place.clone());
+            let status = match self.attempt(asked, attempt).instrument(span.clone()).await {
+                Ok(begun) => return Ok(begun),
                 Err(status) => status,
             };
             span.record("error.type", field::debug(status.code()));
             tracing::info!(parent: &span, reason = status.message(), "an attempt failed");
-            let failure = judge(&attempt.place.place, &status)?;
-            let reason = format!("attempt {} failed: {}", attempt.number, failure.message);
-            asked.facts.excluded.push(Excluded::new(attempt.place.place, reason));
+            let failure = judge(&place, &status)?;
+            let reason = format!("attempt {number} failed: {}", failure.message);
+            asked.facts.excluded.push(Excluded::new(place, reason));
             failures.push(failure);
-            if attempt.number >= self.attempts_max {
+            if number - before >= attempts_max {
                 return Err(Error::NoPlace { removed: Vec::new(), failures });
             }
         }
     }
 
-    /// Everything that the caller is sent, from `started` to `done`.
-    pub(crate) fn stream(
-        (begun, mut stake): (Begun, Stake),
-    ) -> impl Stream<Item = Result<v1::GenerateEvent, Status>> + Send + 'static {
-        let Begun { started, first, mut rest, mut lease, span } = begun;
-        stream! {
-            yield Ok(event(Event::Started(started.clone())));
-            let mut next = first;
-            loop {
-                match next {
-                    Event::Done(mut done) => {
-                        // What only this hop knows.
-                        let usage = done.usage.unwrap_or_default();
-                        (done.place, done.price_usd) = (started.place, hop::usd(stake.price(), &usage));
-                        if done.finish_reason() != v1::FinishReason::Interrupted {
-                            lease.done(usage.output_tokens);
-                        }
-                        stake.done(&started.request_id, &done);
-                        yield Ok(event(Event::Done(done)));
-                        return;
-                    }
-                    // An answer begins once.
-                    Event::Started(_) => {}
-                    shown => {
-                        lease.came(tokens(&shown));
-                        stake.shows(tokens(&shown));
-                        let before = Instant::now();
-                        yield Ok(event(shown));
-                        lease.held_up(before.elapsed());
-                    }
-                }
-                next = match following(&mut rest).await {
-                    Ok(event) => event,
-                    Err(status) => {
-                        let error = broken(lease.place(), &status);
-                        let lost = error.is_retryable();
-                        let status = broke_off(&span, (error, status));
-                        if lost {
-                            // What came until then stands, and its caller is told that it is not all.
-                            yield Ok(event(Event::Done(stake.interrupted(&started))));
-                        } else {
-                            stake.failed();
-                            yield Err(status);
-                        }
-                        return;
-                    }
-                };
-            }
-        }
-    }
-
     /// One attempt, up to the first event that shows something of the answer.
-    async fn attempt(&self, asked: &Asked, attempt: &Attempt) -> Result<Begun, Status> {
-        let place = &attempt.place;
+    async fn attempt(&self, asked: &Asked, attempt: Attempt) -> Result<Begun, Status> {
+        let Attempt { number, place, decision, stake } = attempt;
+        let resumed = asked.request.resume.as_ref().map_or(0, |resume| resume.token_ids.len());
+        let prefill = stake.prompt_tokens().saturating_add(u32::try_from(resumed).unwrap_or(u32::MAX));
         let lease = self
             .fleet
-            .lease(&place.place, attempt.stake.prompt_tokens())
+            .lease(&place.place, prefill)
             .ok_or_else(|| Status::unavailable("the worker has left the fleet"))?;
         let mut request = asked.request.clone();
-        request.decisions.push(attempt.decision.clone());
-        attempt.stake.bind(&mut request);
+        request.decisions.push(decision);
+        stake.bind(&mut request);
         let mut started = v1::Started {
             request_id: request.request_id.clone(),
             decisions: request.decisions.clone(),
             place: place.place.to_string(),
-            attempt: attempt.number,
+            attempt: number,
             model_hash: String::new(),
         };
         let mut call = tonic::Request::new(request);
@@ -177,19 +145,17 @@ impl Dispatch {
                 shown => break shown,
             }
         };
-        Ok(Begun { started, first, rest, lease, span: Span::current() })
+        Ok(Begun { started, first, leg: Leg { rest, lease, stake, span: Span::current() } })
     }
 
     /// Weighs the fleet as it is now.
-    fn decide(&self, asked: &mut Asked, failures: &mut Vec<Failure>) -> Result<Attempt, Error> {
+    fn decide(&self, asked: &mut Asked, number: u32, failures: &mut Vec<Failure>) -> Result<Attempt, Error> {
         let rules = &asked.picked.rules;
         let candidates = self.desk.informed(self.fleet.candidates(rules), rules);
         let again = |asked: &Asked, rules: &Rules| {
             policy::decide(rules, &asked.facts, &seen_by(rules, &candidates), asked.seed)
         };
-        let weighed = self.desk.weigh(asked, &candidates, failures.is_empty(), again);
-        let Weighed { decision, wire, stake } = weighed;
-        let number = u32::try_from(failures.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let Weighed { decision, wire, stake } = self.desk.weigh(asked, &candidates, number == 1, again);
         match decision.place {
             Some(place) => Ok(Attempt { number, place, decision: wire, stake }),
             None => Err(Error::NoPlace { removed: removed(&decision), failures: std::mem::take(failures) }),
@@ -218,25 +184,6 @@ fn removed(decision: &Decision) -> Vec<Removed> {
         text: reason.to_string(),
     };
     decision.removals().map(removed).collect()
-}
-
-/// Tokens that an event shows; an action is the work of at least one.
-fn tokens(event: &Event) -> u32 {
-    match event {
-        Event::Delta(delta) => u32::try_from(delta.token_ids.len()).unwrap_or(u32::MAX).max(1),
-        _ => 1,
-    }
-}
-
-fn event(event: Event) -> v1::GenerateEvent {
-    v1::GenerateEvent { event: Some(event) }
-}
-
-/// Says in the attempt's span and in the log that an answer ended early; what the caller is told of it.
-fn broke_off(span: &Span, (error, status): (Error, Status)) -> Status {
-    span.record("error.type", field::debug(status.code()));
-    tracing::warn!(parent: span, %error, "an answer broke off");
-    error.status()
 }
 
 #[cfg(test)]

@@ -147,6 +147,14 @@ impl Fleet {
         Err(Error::ModelUnknown { wanted: wanted.to_owned(), known: known.into_iter().collect(), unheard })
     }
 
+    /// The workers that do not hold the model of this hash, with that reason: none of them can go on with its tokens.
+    pub(crate) fn without_hash(&self, wanted: &str) -> Vec<Excluded> {
+        let other = |one: &Place| one.model.as_ref().is_none_or(|model| model.hash != wanted);
+        let excluded =
+            |one: Place| Excluded::new(one.place, "it does not hold the model that began the answer");
+        self.places().into_iter().filter(other).map(excluded).collect()
+    }
+
     /// The edition of what was learned of the workers: how many answers it rests on.
     pub(crate) fn version(&self) -> Version {
         let lessons: u64 = self.workers.iter().map(|entry| entry.lessons()).sum();

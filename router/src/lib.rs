@@ -6,6 +6,7 @@ mod stack;
 mod service;
 mod fleet;
 mod dispatch;
+mod answer;
 mod outlook;
 mod error;
 
@@ -64,7 +65,12 @@ impl Router {
         )?;
         let requests = Requests::new(&options.limits, address.is_local(), rim.seed);
         let attempts_max = options.retry.attempts_max;
-        let dispatch = Dispatch { fleet: fleet.clone(), desk: desk.clone(), attempts_max };
+        let dispatch = Dispatch {
+            fleet: fleet.clone(),
+            desk: desk.clone(),
+            attempts_max,
+            resume: options.resume.clone(),
+        };
         let outlooks = Outlooks::new(&options.outlook, fleet.clone(), desk.clone(), ending);
         let service = Service::new(options.limits.clone(), dispatch, requests);
         Ok(Self { server, address, fleet, service, outlooks, desk, ended, options })

@@ -59,12 +59,12 @@ impl Generation for Service {
         &self,
         request: Request<v1::GenerateRequest>,
     ) -> Result<Response<Self::GenerateStream>, Status> {
-        let begun = async { self.dispatch.begin(self.ask(request)?).await };
-        let begun = begun.await.map_err(|error| {
+        let answer = async { self.dispatch.clone().begin(self.ask(request)?).await };
+        let answer = answer.await.map_err(|error| {
             tracing::info!(%error, retryable = error.is_retryable(), "a request was not answered");
             error.status()
         })?;
-        Ok(Response::new(Dispatch::stream(begun).boxed()))
+        Ok(Response::new(answer.stream().boxed()))
     }
 
     async fn give_feedback(

@@ -23,6 +23,8 @@ pub struct HouseOptions {
     pub step_interval_min_ms: u32,
     /// Router and agent write their decisions, each to [`House::decisions`].
     pub decisions: bool,
+    /// Further workers of the same tier and model, `spare-0` and so on.
+    pub spares: usize,
     /// Environment variables of every process.
     pub variables: Vec<(&'static str, &'static str)>,
 }
@@ -38,6 +40,8 @@ pub struct House {
     pub worker: Channel,
     /// The processes, in the order worker, router, agent.
     pub processes: [Process; 3],
+    /// The further workers.
+    pub spares: Vec<Process>,
     folder: TempDir,
 }
 
@@ -85,11 +89,14 @@ impl House {
         let step = options.step_interval_min_ms;
         let engine = format!("[engine]\nmodel = \"{model}\"\nstep_interval_min_ms = {step}\n");
         let (worker, worker_address) = writer.start("causeway-worker", "worker/test", "127.0.0.1:0", &engine);
-
-        let fleet = format!(
-            "[policy]\nfile = \"{}\"\n[[fleet.workers]]\nname = \"test\"\ntier = \"cloud-fast\"\naddress = \"{worker_address}\"\n",
-            policy
-        );
+        let mut fleet = format!("[policy]\nfile = \"{policy}\"\n{}", in_fleet("test", &worker_address));
+        let mut spares = Vec::new();
+        for index in 0..options.spares {
+            let name = spare(index);
+            let (spare, address) = writer.start(&name, &format!("worker/{name}"), "127.0.0.1:0", &engine);
+            spares.push(spare);
+            fleet.push_str(&in_fleet(&name, &address));
+        }
         let (router, router_address) = writer.start("causeway-router", "router", "127.0.0.1:0", &fleet);
 
         let socket = folder.path().join("agent.sock");
@@ -112,6 +119,7 @@ impl House {
             router: dial(router_address, Some(me.clone()), "router.causeway"),
             worker: dial(worker_address, Some(me), "worker.causeway"),
             processes: [worker, router, agent],
+            spares,
             folder,
         };
         tokio::time::timeout(Duration::from_secs(30), house.ready())
@@ -128,9 +136,21 @@ impl House {
             ticks.tick().await;
             let places =
                 client.describe(DescribeRequest {}).await.expect("the router answers").into_inner().places;
-            if places.iter().any(|place| place.model.is_some()) {
+            if places.iter().filter(|place| place.model.is_some()).count() > self.spares.len() {
                 return;
             }
+        }
+    }
+
+    /// Starts a worker that was killed again, where its router looks for it; `None`: the first, otherwise a spare.
+    pub fn revive(&mut self, index: Option<usize>) {
+        let name = index.map_or_else(|| "causeway-worker".to_owned(), spare);
+        let config = self.folder.path().join(&name).join("config.toml");
+        let process = Process::start("causeway-worker", &config, &[]);
+        drop(process.wait_for("listening"));
+        match index {
+            Some(index) => self.spares[index] = process,
+            None => self.processes[0] = process,
         }
     }
 
@@ -153,6 +173,14 @@ impl House {
     }
 }
 
+fn spare(index: usize) -> String {
+    format!("spare-{index}")
+}
+
+fn in_fleet(name: &str, address: &Address) -> String {
+    format!("[[fleet.workers]]\nname = \"{name}\"\ntier = \"cloud-fast\"\naddress = \"{address}\"\n")
+}
+
 fn policy(folder: &Path) -> PathBuf {
     folder.join("policy.toml")
 }
@@ -164,12 +192,18 @@ fn log(folder: &Path, binary: &str) -> PathBuf {
 // === impl Writer ===
 
 impl Writer<'_> {
-    fn start(&self, binary: &str, spiffe_path: &str, listen: &str, tables: &str) -> (Process, Address) {
-        let config = self.write(binary, spiffe_path, listen, tables);
+    /// Starts the binary of that name, or a worker where the name is a spare's.
+    fn start(&self, name: &str, spiffe_path: &str, listen: &str, tables: &str) -> (Process, Address) {
+        let config = self.write(name, spiffe_path, listen, tables);
+        let binary = if name.starts_with("spare") { "causeway-worker" } else { name };
         let process = Process::start(binary, &config, &self.options.variables);
         let line = process.wait_for("listening");
         let address = line.split("address=").nth(1).and_then(|rest| rest.split_whitespace().next());
-        let address = address.expect("the log names the address").trim_matches('"');
+        let address = address.expect("the log names the address").trim_matches('"').to_owned();
+        // Started again it listens where it did.
+        let text = fs::read_to_string(&config).expect("written above");
+        fs::write(&config, text.replace(&format!("\"{listen}\""), &format!("\"{address}\"")))
+            .expect("written");
         (process, address.parse().expect("an address"))
     }
 
@@ -188,7 +222,7 @@ impl Writer<'_> {
             let table = format!("[telemetry]\notlp_endpoint = \"{endpoint}\"\nmetrics_interval_ms = 200\n");
             text.push_str(&table);
         }
-        if self.options.decisions && binary != "causeway-worker" {
+        if self.options.decisions && !spiffe_path.starts_with("worker/") {
             let log = log(self.folder, binary).display().to_string();
             text.push_str(&format!("[decisions]\npath = \"{log}\"\nfeedback_wait_ms = 0\n"));
         }

@@ -11,6 +11,7 @@ mod walk;
 mod decisions;
 mod trace;
 mod loss;
+mod resume;
 mod metrics;
 mod patience;
 mod refusal;

@@ -25,6 +25,8 @@ pub struct Stake {
     pub(crate) counts: Counts,
     /// What was shown so far.
     pub(crate) so_far: v1::Usage,
+    /// Its prompt was paid for at the place that it goes on after.
+    pub(crate) resumed: bool,
 }
 
 /// Tokens of an attempt, as they were decided by.
@@ -92,6 +94,21 @@ impl Stake {
         self.course.begun();
         self.trial = trial;
         self
+    }
+
+    /// The answer goes on here after another place was lost: its caller does not pay for the prompt twice.
+    #[must_use]
+    pub fn resumed(mut self) -> Self {
+        self.resumed = true;
+        self.so_far.prompt_tokens = 0;
+        self.begun(None)
+    }
+
+    /// What these tokens cost here, US dollars.
+    #[must_use]
+    pub fn costs(&self, usage: &v1::Usage) -> f64 {
+        let output_only = v1::Usage { output_tokens: usage.output_tokens, ..v1::Usage::default() };
+        usd(&self.price, if self.resumed { &output_only } else { usage })
     }
 
     /// So many tokens are shown to the caller.

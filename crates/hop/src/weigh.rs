@@ -101,7 +101,8 @@ impl Desk {
         let counts = Counts::new(&decision);
         let so_far = v1::Usage { prompt_tokens: counts.prompt_tokens, ..v1::Usage::default() };
         let course = Course::new(parts.meters.as_ref(), &decision, asked.came);
-        let stake = Stake { desk: self.clone(), course, pending, hold, trial: None, price, counts, so_far };
+        let desk = self.clone();
+        let stake = Stake { desk, course, pending, hold, trial: None, price, counts, so_far, resumed: false };
         Weighed { wire: decision.to_wire(parts.hop, decide_us), decision, stake }
     }
 }

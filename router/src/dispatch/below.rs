@@ -11,13 +11,13 @@ use tonic::{Code, Status, Streaming};
 use crate::error::{Error, Failure};
 
 /// A worker's words in a message to the caller, characters.
-pub(super) const MESSAGE_CHARS_MAX: usize = 512;
+pub(crate) const MESSAGE_CHARS_MAX: usize = 512;
 /// The longest pushback that is believed.
-pub(super) const PUSHBACK_MAX: Duration = Duration::from_secs(60);
+pub(crate) const PUSHBACK_MAX: Duration = Duration::from_secs(60);
 
 /// What the place below says of its own start. A router below has decided too, and its choice of place is the one
 /// that counts; a worker below does not know what it is called here.
-pub(super) fn merge(started: &mut v1::Started, downstream: v1::Started) {
+pub(crate) fn merge(started: &mut v1::Started, downstream: v1::Started) {
     if downstream.decisions.len() > started.decisions.len() {
         started.decisions = downstream.decisions;
         if !downstream.place.is_empty() {
@@ -29,7 +29,7 @@ pub(super) fn merge(started: &mut v1::Started, downstream: v1::Started) {
 }
 
 /// The next event, or why there is none; an answer that ends without `done` is not complete.
-pub(super) async fn following(rest: &mut Streaming<v1::GenerateEvent>) -> Result<Event, Status> {
+pub(crate) async fn following(rest: &mut Streaming<v1::GenerateEvent>) -> Result<Event, Status> {
     while let Some(message) = rest.message().await? {
         // Events that this version does not know are left out.
         if let Some(event) = message.event {
@@ -40,7 +40,7 @@ pub(super) async fn following(rest: &mut Streaming<v1::GenerateEvent>) -> Result
 }
 
 /// Whether another place may do better: if so the failure, otherwise the error that ends the call.
-pub(super) fn judge(place: &Name, status: &Status) -> Result<Failure, Error> {
+pub(crate) fn judge(place: &Name, status: &Status) -> Result<Failure, Error> {
     let (code, message) = (status.code(), clipped(status.message()));
     match code {
         // Before its first token an answer has no effect, so that a reset is as safe to repeat as a refusal.
@@ -51,7 +51,7 @@ pub(super) fn judge(place: &Name, status: &Status) -> Result<Failure, Error> {
     }
 }
 
-pub(super) fn broken(place: &Name, status: &Status) -> Error {
+pub(crate) fn broken(place: &Name, status: &Status) -> Error {
     let code = match status.code() {
         // The caller did not cancel: the stream was reset below.
         Code::Cancelled | Code::Unknown | Code::Ok => Code::Unavailable,

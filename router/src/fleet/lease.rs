@@ -61,6 +61,16 @@ impl Lease {
         }
     }
 
+    /// The time to expect between two tokens, as its worker implied it or as it was seen so far, whichever is longer.
+    pub(crate) fn gap(&self) -> Option<Duration> {
+        let implied = self.expected.latency.map(|latency| latency.seconds_per_output_token);
+        let seconds = implied
+            .into_iter()
+            .chain(self.pace())
+            .fold(None, |most: Option<f64>, seconds| Some(most.map_or(seconds, |most| most.max(seconds))));
+        seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+    }
+
     /// The caller took this long to take what came.
     pub(crate) fn held_up(&mut self, time: Duration) {
         self.held_up += time;

@@ -214,7 +214,7 @@ impl Generation for State {
         let open = Open::new(self.open.clone());
         let stream = async_stream::stream! {
             let _open = open;
-            let mut index = 0;
+            let mut index = request.resume.as_ref().map_or(0, |resume| resume.token_ids.len()) as u32;
             for step in script.drain(..) {
                 let event = match step {
                     Step::Started => Event::Started(v1::Started {

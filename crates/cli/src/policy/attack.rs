@@ -146,7 +146,10 @@ fn at_once<T: Send>(attempts: u32, attempt: impl Fn(u32) -> T + Sync) -> Vec<T> 
             |core: u32| (core..attempts).step_by(cores as usize).map(|number| (number, attempt(number)));
         let threads: Vec<_> =
             (0..cores).map(|core| scope.spawn(move || own(core).collect::<Vec<_>>())).collect();
-        threads.into_iter().flat_map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+        threads
+            .into_iter()
+            .flat_map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
+            .collect()
     });
     all.sort_by_key(|(number, _)| *number);
     all.into_iter().map(|(_, found)| found).collect()

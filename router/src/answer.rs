@@ -1,0 +1,281 @@
+//! One answer on its way to the caller. When its worker is lost or stalls, another of the same model goes on after the
+//! last token that was shown: the caller sees one answer, no token twice and none left out.
+
+use std::time::Duration;
+
+use async_stream::stream;
+use futures_util::Stream;
+use hop::Asked;
+use policy::Excluded;
+use proto::v1;
+use proto::v1::generate_event::Event;
+use tokio::time::{Instant, timeout};
+use tonic::Status;
+use tracing::{Instrument as _, Span, field};
+
+use crate::dispatch::below::{broken, following};
+use crate::dispatch::{Begun, Dispatch, Leg};
+use crate::error::Error;
+
+/// An answer that has begun.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    dispatch: Dispatch,
+    asked: Asked,
+    started: v1::Started,
+    /// The event that it began with.
+    first: Option<Event>,
+    leg: Leg,
+    shown: Shown,
+    /// Places that were out of the question before any worker was lost.
+    excluded: usize,
+    /// Places that were lost in the midst of it.
+    lost: Vec<Excluded>,
+    /// What the workers before this one came to.
+    earlier: Earlier,
+}
+
+/// What the caller has of the answer.
+#[derive(Debug)]
+struct Shown {
+    /// Every token id, those that the request came with among them.
+    token_ids: Vec<u32>,
+    /// Whether those are all that it has: something that has no ids cannot be gone on after.
+    whole: bool,
+}
+
+/// What was made of the answer before the present worker.
+#[derive(Debug, Default)]
+struct Earlier {
+    usd: f64,
+    usage: v1::Usage,
+    workers: u32,
+}
+
+/// What comes next.
+enum Next {
+    Event(Event),
+    /// The worker is gone, and no other can go on.
+    Lost,
+    /// The answer has an error that another worker would have, too.
+    Broken(Status),
+}
+
+// === impl Answer ===
+
+impl Answer {
+    pub(crate) fn new(dispatch: Dispatch, asked: Asked, begun: Begun) -> Self {
+        let Begun { started, first, leg } = begun;
+        let token_ids = asked.request.resume.as_ref().map(|resume| resume.token_ids.clone());
+        let shown = Shown { token_ids: token_ids.unwrap_or_default(), whole: true };
+        let excluded = asked.facts.excluded.len();
+        let earlier = Earlier::default();
+        Self { dispatch, asked, started, first: Some(first), leg, shown, excluded, lost: Vec::new(), earlier }
+    }
+
+    /// Everything that the caller is sent, from `started` to `done`.
+    pub(crate) fn stream(mut self) -> impl Stream<Item = Result<v1::GenerateEvent, Status>> + Send + 'static {
+        stream! {
+            yield Ok(event(Event::Started(self.started.clone())));
+            loop {
+                match self.next().await {
+                    Next::Event(Event::Done(done)) => {
+                        yield Ok(event(Event::Done(self.done(done))));
+                        return;
+                    }
+                    // An answer begins once.
+                    Next::Event(Event::Started(_)) => {}
+                    Next::Event(shown) => {
+                        self.shows(&shown);
+                        let before = Instant::now();
+                        yield Ok(event(shown));
+                        self.leg.lease.held_up(before.elapsed());
+                    }
+                    Next::Lost => {
+                        // What came until then stands, and its caller is told that it is not all.
+                        yield Ok(event(Event::Done(self.interrupted())));
+                        return;
+                    }
+                    Next::Broken(status) => {
+                        self.leg.stake.failed();
+                        yield Err(status);
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Next {
+        if let Some(first) = self.first.take() {
+            return Next::Event(first);
+        }
+        let mut patience = self.patience();
+        let status = loop {
+            match timeout(patience, following(&mut self.leg.rest)).await {
+                Ok(Ok(event)) => return Next::Event(event),
+                Ok(Err(status)) => break status,
+                Err(_) => match self.look_elsewhere().await {
+                    Ok(Some(event)) => return Next::Event(event),
+                    // There is nobody else yet.
+                    Ok(None) => patience = patience.saturating_mul(2),
+                    Err(status) => break status,
+                },
+            }
+        };
+        let error = broken(self.leg.lease.place(), &status);
+        self.leg.span.record("error.type", field::debug(status.code()));
+        tracing::warn!(parent: &self.leg.span, %error, "an answer broke off");
+        if !error.is_retryable() {
+            return Next::Broken(error.status());
+        }
+        // Those that were lost before are the last to be asked again: they may be back.
+        let anew = if self.lost.is_empty() { &[false][..] } else { &[false, true] };
+        for anew in anew {
+            let lost = if *anew { &mut Vec::new() } else { &mut self.lost.clone() };
+            let Some(bounds) = self.prepare(status.message(), lost) else { return Next::Lost };
+            let span = self.span(status.message());
+            let begun = self.dispatch.tries(&mut self.asked, bounds).instrument(span).await;
+            if let Some(event) = self.take_over(begun) {
+                return Next::Event(event);
+            }
+        }
+        Next::Lost
+    }
+
+    /// How long the worker may be silent.
+    fn patience(&self) -> Duration {
+        let options = &self.dispatch.resume;
+        let least = Duration::from_millis(options.stall_min_ms);
+        let gap = self.leg.lease.gap().map(|gap| gap.mul_f64(options.stall_gaps));
+        gap.unwrap_or(Duration::from_millis(options.stall_unknown_ms)).max(least)
+    }
+
+    /// The worker is silent: another is asked to go on, and whichever speaks first has the answer from then on.
+    async fn look_elsewhere(&mut self) -> Result<Option<Event>, Status> {
+        const SILENT: &str = "no token came in time";
+        let Some(bounds) = self.prepare(SILENT, &mut self.lost.clone()) else { return Ok(None) };
+        let span = self.span(SILENT);
+        let tries = self.dispatch.tries(&mut self.asked, bounds).instrument(span);
+        let begun = tokio::select! {
+            biased;
+            next = following(&mut self.leg.rest) => {
+                self.asked.facts.excluded.truncate(self.excluded);
+                return next.map(Some);
+            }
+            begun = tries => begun,
+        };
+        Ok(self.take_over(begun))
+    }
+
+    /// Makes of the request one that goes on after what was shown, at another worker of the same model that is not among
+    /// the `lost`; the attempts before it, and how many are left. `None`: it cannot be gone on with.
+    fn prepare(&mut self, reason: &str, lost: &mut Vec<Excluded>) -> Option<(u32, u32)> {
+        let left = self.dispatch.resume.attempts_max.saturating_sub(self.earlier.workers);
+        if left == 0 || !self.shown.whole || self.started.model_hash.is_empty() {
+            return None;
+        }
+        let model_hash = &self.started.model_hash;
+        let excluded = &mut self.asked.facts.excluded;
+        excluded.push(Excluded::new(self.leg.lease.place().clone(), format!("it was lost: {reason}")));
+        excluded.append(lost);
+        excluded.extend(self.dispatch.fleet.without_hash(model_hash));
+        let token_ids = self.shown.token_ids.clone();
+        self.asked.request.resume = Some(v1::Resume { token_ids, model_hash: model_hash.clone() });
+        Some((self.started.attempt.saturating_add(self.earlier.workers), left))
+    }
+
+    fn span(&self, reason: &str) -> Span {
+        tracing::info_span!(
+            "resume",
+            causeway.place = self.leg.lease.place().as_str(),
+            causeway.reason = reason,
+            causeway.tokens = self.shown.token_ids.len(),
+        )
+    }
+
+    /// Goes on with what another worker has begun; its first event.
+    fn take_over(&mut self, begun: Result<Begun, Error>) -> Option<Event> {
+        self.asked.facts.excluded.truncate(self.excluded);
+        let Begun { first, leg, .. } = begun
+            .inspect_err(|error| tracing::info!(parent: &self.leg.span, %error, "nobody goes on with it"))
+            .ok()?;
+        let lost = std::mem::replace(&mut self.leg, Leg { stake: leg.stake.resumed(), ..leg });
+        self.lost.push(Excluded::new(lost.lease.place().clone(), "it was lost earlier in this answer"));
+        let so_far = lost.stake.interrupted(&self.started);
+        self.earlier.add(&so_far);
+        Some(first)
+    }
+
+    fn shows(&mut self, shown: &Event) {
+        let tokens = self.shown.take(shown);
+        self.leg.lease.came(tokens);
+        self.leg.stake.shows(tokens);
+    }
+
+    /// The end as the caller is told it: with what only this hop knows, and what all workers came to.
+    fn done(self, mut done: v1::Done) -> v1::Done {
+        let Self { leg, earlier, started, .. } = self;
+        let Leg { mut lease, stake, .. } = leg;
+        let usage = done.usage.unwrap_or_default();
+        if done.finish_reason() != v1::FinishReason::Interrupted {
+            lease.done(usage.output_tokens.saturating_add(earlier.usage.output_tokens));
+        }
+        done.place = if earlier.workers == 0 { started.place } else { lease.place().to_string() };
+        done.price_usd = stake.costs(&usage);
+        stake.done(&started.request_id, &done);
+        earlier.into_total(done)
+    }
+
+    /// What the answer comes to where nobody can go on with it.
+    fn interrupted(self) -> v1::Done {
+        let Self { leg, earlier, started, .. } = self;
+        let place = leg.lease.place().to_string();
+        let done = leg.stake.interrupted(&started);
+        let place = if earlier.workers == 0 { done.place } else { place };
+        earlier.into_total(v1::Done { place, ..done })
+    }
+}
+
+// === impl Earlier ===
+
+impl Earlier {
+    /// A worker is gone that came to this.
+    fn add(&mut self, so_far: &v1::Done) {
+        let usage = so_far.usage.unwrap_or_default();
+        self.usd += so_far.price_usd;
+        self.usage.prompt_tokens = self.usage.prompt_tokens.max(usage.prompt_tokens);
+        self.usage.output_tokens = self.usage.output_tokens.saturating_add(usage.output_tokens);
+        self.workers += 1;
+    }
+
+    /// The end of the last worker as that of all.
+    fn into_total(self, mut done: v1::Done) -> v1::Done {
+        let mut usage = done.usage.unwrap_or_default();
+        usage.prompt_tokens = usage.prompt_tokens.max(self.usage.prompt_tokens);
+        usage.output_tokens = usage.output_tokens.saturating_add(self.usage.output_tokens);
+        (done.usage, done.price_usd) = (Some(usage), done.price_usd + self.usd);
+        done
+    }
+}
+
+// === impl Shown ===
+
+impl Shown {
+    /// Takes note of an event; how many tokens it shows. An action is the work of at least one.
+    fn take(&mut self, event: &Event) -> u32 {
+        let Event::Delta(delta) = event else {
+            self.whole = false;
+            return 1;
+        };
+        let follows = usize::try_from(delta.first_token_index).is_ok_and(|at| at == self.token_ids.len());
+        let named = !delta.token_ids.is_empty() || delta.text.is_empty();
+        self.whole &= named && (follows || delta.token_ids.is_empty());
+        self.token_ids.extend_from_slice(&delta.token_ids);
+        u32::try_from(delta.token_ids.len()).unwrap_or(u32::MAX).max(1)
+    }
+}
+
+fn event(event: Event) -> v1::GenerateEvent {
+    v1::GenerateEvent { event: Some(event) }
+}
