@@ -138,6 +138,14 @@ impl<T: Plain> Blocks<T> {
         Self::Owned(values)
     }
 
+    /// The part of a file that the values are read from, if they are.
+    pub(crate) fn file_part(&self) -> Option<&Bytes> {
+        match self {
+            Self::Mapped(bytes, _) if matches!(*bytes.source, Source::Map(_)) => Some(bytes),
+            _ => None,
+        }
+    }
+
     pub(crate) fn as_slice(&self) -> &[T] {
         match self {
             Self::Owned(values) => values,

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     Error,
-    formats::{Blocks, Plain, RawTensor},
+    formats::{Blocks, Bytes, Plain, RawTensor},
 };
 
 /// Below so many multiplications a product is not worth sharing among threads.
@@ -45,6 +45,8 @@ trait Weight: std::fmt::Debug + Send + Sync {
     fn prepare<'a>(&self, input: &'a [f32], columns: usize) -> Inputs<'a>;
     /// Weight row `row` in f32.
     fn row(&self, row: usize, out: &mut [f32]);
+    /// The part of a file that the rows are read from, if they are.
+    fn file_part(&self) -> Option<&Bytes>;
 }
 
 /// Rows of activations, quantised in the way the weight's type needs.
@@ -68,6 +70,11 @@ impl Linear {
             }
             None => Self::table(tensor),
         }
+    }
+
+    /// A matrix that was packed before.
+    pub(crate) fn of_tiles(tiles: Tiles) -> Self {
+        Self { inputs: tiles.inputs(), outputs: tiles.outputs(), weights: Weights::Packed(tiles) }
     }
 
     /// The matrix in `tensor` as it is: for rows that are looked up and hardly ever multiplied.
@@ -168,6 +175,14 @@ impl Linear {
         }
     }
 
+    /// The part of a file that the weights are read from; nothing where they are in memory of their own.
+    pub(crate) fn file_part(&self) -> Option<&Bytes> {
+        match &self.weights {
+            Weights::Packed(tiles) => tiles.file_part(),
+            Weights::Rows(weight) => weight.file_part(),
+        }
+    }
+
     fn rows_product(&self, weight: &dyn Weight, input: &[f32]) -> Vec<f32> {
         let inputs = weight.prepare(input, self.inputs);
         let rows = inputs.rows;
@@ -246,6 +261,10 @@ impl<T: Plain + Widen> Weight for Floats<T> {
             *out = weight.widen();
         }
     }
+
+    fn file_part(&self) -> Option<&Bytes> {
+        self.0.file_part()
+    }
 }
 
 /// The products of weight rows with a single input.
@@ -313,5 +332,9 @@ where
     fn row(&self, row: usize, out: &mut [f32]) {
         let blocks = out.len() / T::BLCK_SIZE;
         T::to_float(&self.0.as_slice()[row * blocks..(row + 1) * blocks], out);
+    }
+
+    fn file_part(&self) -> Option<&Bytes> {
+        self.0.file_part()
     }
 }

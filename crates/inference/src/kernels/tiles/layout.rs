@@ -12,6 +12,9 @@
 //!
 //! The f16 scales of all segments follow the last segment. Bits per weight: 4.5, 8.5, 4.625, 6.5625.
 
+/// Raised with every change of where a number lies, so that tiles kept in a file are never read as others.
+pub(crate) const VERSION: u32 = 1;
+
 /// Outputs of a tile.
 pub(crate) const LANES: usize = 16;
 /// Bytes of a line.

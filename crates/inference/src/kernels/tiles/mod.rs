@@ -5,6 +5,7 @@
 //! split among threads shows in a result.
 
 mod layout;
+mod lines;
 mod pack;
 mod input;
 mod plain;
@@ -21,16 +22,13 @@ mod tests;
 use candle_core::quantized::GgmlDType;
 
 pub(crate) use input::Input;
-pub(crate) use layout::{Format, LANES};
+pub(crate) use layout::{Format, LANES, VERSION};
 pub(crate) use product::{Job, products};
 
 use super::{Form, team};
+use crate::formats::Bytes;
 use input::Panel;
-
-/// Weights on whole cache lines.
-#[derive(Debug, Clone, Copy)]
-#[repr(C, align(64))]
-struct Line([u8; layout::LINE]);
+use lines::{Line, Lines, bytes_of_mut};
 
 /// A packed matrix of `outputs × inputs` weights.
 #[derive(Debug)]
@@ -38,22 +36,13 @@ pub(crate) struct Tiles {
     format: Format,
     inputs: usize,
     outputs: usize,
-    lines: Vec<Line>,
+    lines: Lines,
 }
 
 impl Tiles {
     /// Packs rows of blocks, or nothing where the type has no packed form or the bytes are not a matrix of this shape.
     pub(crate) fn pack(kind: GgmlDType, bytes: &[u8], outputs: usize, inputs: usize) -> Option<Self> {
-        let format = match kind {
-            GgmlDType::Q4_0 => Format::Q4_0,
-            GgmlDType::Q8_0 => Format::Q8_0,
-            GgmlDType::Q4K => Format::Q4K,
-            GgmlDType::Q6K => Format::Q6K,
-            _ => return None,
-        };
-        if inputs == 0 || !inputs.is_multiple_of(format.segment()) {
-            return None;
-        }
+        let format = format_of(kind, inputs)?;
         let segments = inputs / format.segment();
         let row = segments * pack::block_bytes(format);
         if outputs == 0 || bytes.len() != outputs.checked_mul(row)? {
@@ -65,7 +54,37 @@ impl Tiles {
             let rows = &bytes[at * LANES * row..outputs.min((at + 1) * LANES) * row];
             pack::pack_tile(format, rows, segments, bytes_of_mut(lines));
         });
-        Some(Self { format, inputs, outputs, lines })
+        Some(Self { format, inputs, outputs, lines: Lines::Own(lines) })
+    }
+
+    /// Tiles that were packed before, or nothing where the bytes are not as many as such a matrix takes.
+    pub(crate) fn packed_before(
+        kind: GgmlDType,
+        bytes: Bytes,
+        outputs: usize,
+        inputs: usize,
+    ) -> Option<Self> {
+        let format = format_of(kind, inputs)?;
+        let length = outputs.div_ceil(LANES).checked_mul(format.tile(inputs / format.segment()))?;
+        (outputs > 0 && bytes.len() == length).then_some(Self {
+            format,
+            inputs,
+            outputs,
+            lines: Lines::File(bytes),
+        })
+    }
+
+    /// All tiles, one after another, as [`Self::packed_before`] takes them.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.lines.bytes()
+    }
+
+    /// The part of a file that the tiles lie in, if they do.
+    pub(crate) fn file_part(&self) -> Option<&Bytes> {
+        match &self.lines {
+            Lines::Own(_) => None,
+            Lines::File(bytes) => Some(bytes),
+        }
     }
 
     pub(crate) fn format(&self) -> Format {
@@ -96,18 +115,20 @@ impl Tiles {
 
     fn tile(&self, index: usize) -> &[u8] {
         let length = self.tile_bytes();
-        &bytes_of(&self.lines)[index * length..(index + 1) * length]
+        &self.lines.bytes()[index * length..(index + 1) * length]
     }
 }
 
-fn bytes_of(lines: &[Line]) -> &[u8] {
-    // SAFETY: a line is 64 bytes without padding, so that the slice is as many initialised bytes.
-    unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), size_of_val(lines)) }
-}
-
-fn bytes_of_mut(lines: &mut [Line]) -> &mut [u8] {
-    // SAFETY: as above, and any bytes are a line.
-    unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), size_of_val(lines)) }
+/// How a type is packed, or nothing where it has no packed form or rows of this length have none.
+fn format_of(kind: GgmlDType, inputs: usize) -> Option<Format> {
+    let format = match kind {
+        GgmlDType::Q4_0 => Format::Q4_0,
+        GgmlDType::Q8_0 => Format::Q8_0,
+        GgmlDType::Q4K => Format::Q4K,
+        GgmlDType::Q6K => Format::Q6K,
+        _ => return None,
+    };
+    (inputs > 0 && inputs.is_multiple_of(format.segment())).then_some(format)
 }
 
 /// The products of a tile's outputs with a panel's rows, by the form given.

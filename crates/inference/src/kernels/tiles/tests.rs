@@ -7,6 +7,7 @@ use candle_core::{
 use proptest::prelude::*;
 
 use super::{Form, Format, Input, Job, LANES, Tiles, products, tile_product};
+use crate::formats::Bytes;
 
 const KINDS: [GgmlDType; 4] = [GgmlDType::Q4_0, GgmlDType::Q8_0, GgmlDType::Q4K, GgmlDType::Q6K];
 
@@ -171,4 +172,23 @@ fn what_is_no_matrix_of_its_shape_is_not_packed() {
         assert!(Tiles::pack(GgmlDType::Q4_0, &[0; 18], outputs, inputs).is_none());
     }
     assert!(Tiles::pack(GgmlDType::F32, &[0; 128], 1, 32).is_none());
+}
+
+#[test]
+fn tiles_that_lie_in_a_file_are_the_same_matrix() {
+    for (at, kind) in KINDS.into_iter().enumerate() {
+        let (outputs, inputs) = (37, 512);
+        let (tiles, _) = matrix(kind, outputs, inputs, at as u64);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tiles");
+        std::fs::write(&path, tiles.bytes()).unwrap();
+        let file = Bytes::map(&path).unwrap();
+        let mapped = Tiles::packed_before(kind, file.clone(), outputs, inputs).unwrap();
+        assert!(mapped.file_part().is_some() && tiles.file_part().is_none());
+        let input = noise(5 * inputs, 9);
+        assert_eq!(product(&tiles, &input), product(&mapped, &input), "{kind:?}");
+        let short = file.part(0, file.len() - 1).unwrap();
+        assert!(Tiles::packed_before(kind, short, outputs, inputs).is_none());
+        assert!(Tiles::packed_before(kind, file, outputs + 16, inputs).is_none());
+    }
 }
