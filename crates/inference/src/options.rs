@@ -27,6 +27,11 @@ pub struct Options {
     /// A step lasts at least this long (a power cap); 0 means as fast as it goes. In milliseconds when serialised.
     #[serde(rename = "step_interval_min_ms", with = "milliseconds")]
     pub step_interval_min: Duration,
+    /// A folder for files of packed weights, which later loads and other processes map instead of packing anew; unset,
+    /// weights are packed into memory. Only who may change the model may be able to write there.
+    pub packed_cache: Option<PathBuf>,
+    /// Bytes of all files in `packed_cache` together; those used longest ago make room.
+    pub packed_cache_bytes_max: u64,
 }
 
 /// Numbers of the KV cache.
@@ -51,6 +56,8 @@ impl Default for Options {
             threads: 0,
             kv_type: KvType::default(),
             step_interval_min: Duration::ZERO,
+            packed_cache: None,
+            packed_cache_bytes_max: 64 << 30,
         }
     }
 }

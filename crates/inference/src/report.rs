@@ -1,5 +1,7 @@
 //! What the engine tells of itself: the model it holds, its load, and the work it has done.
 
+use std::time::Duration;
+
 /// The loaded model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelInfo {
@@ -19,6 +21,31 @@ pub struct ModelInfo {
     pub quantization: String,
     /// Token ids known.
     pub vocabulary: usize,
+    /// How the weights came in.
+    pub loading: LoadReport,
+}
+
+/// How a model's weights came into memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LoadReport {
+    /// From opening the file to the last matrix in place; without the measurement that follows.
+    pub took: Duration,
+    /// Where the packed weights lie.
+    pub packed: Packed,
+    /// Bytes of the file of packed weights; 0 where there is none.
+    pub packed_bytes: u64,
+}
+
+/// Where packed weights lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Packed {
+    /// In memory of this process: no folder is configured for them, or it takes no more.
+    #[default]
+    InMemory,
+    /// In a file that was written now.
+    Fresh,
+    /// In a file that was there.
+    Cached,
 }
 
 impl ModelInfo {

@@ -8,8 +8,8 @@ use candle_core::{
 };
 
 use crate::{
-    Error, KvType, Options,
-    formats::{Bytes, ModelFile, RawTensor},
+    Error, KvType, LoadReport, Options,
+    formats::{Bytes, RawTensor},
     kernels::{Form, Linear, Team, keep_freed_memory},
     model::{Cache, Config, Decoder, Segment},
 };
@@ -110,6 +110,7 @@ pub struct Model {
     vocabulary: usize,
     step_tokens_max: usize,
     kv_type: KvType,
+    loading: LoadReport,
 }
 
 impl Model {
@@ -123,17 +124,26 @@ impl Model {
         keep_freed_memory();
         let team = Team::new(options.threads)
             .map_err(|error| Error::BadOption { field: "threads", problem: error.to_string() })?;
-        let file = ModelFile::open(&options.model)?;
+        let started = Instant::now();
+        let file = options.open_model()?;
         let config = Config::read(&file)?;
         let vocabulary = config.vocabulary;
-        let decoder = team.install(|| Decoder::load(&file, config))?;
+        let (decoder, loading) = team.install(|| options.load(&file, config))?;
+        let loading = LoadReport { took: started.elapsed(), ..loading };
         Ok(Self {
             decoder,
             team,
             vocabulary,
             step_tokens_max: options.step_tokens_max,
             kv_type: options.kv_type,
+            loading,
         })
+    }
+
+    /// How the weights came in.
+    #[must_use]
+    pub fn loading(&self) -> LoadReport {
+        self.loading
     }
 
     /// How long a prompt of `tokens` takes.

@@ -13,10 +13,11 @@ use super::{
     meter::Meter,
 };
 use crate::{
-    Error, ModelInfo, Options,
-    formats::{Description, ModelFile},
+    Error, LoadReport, ModelInfo, Options,
+    formats::{Description, Hashes, ModelFile},
     kernels::{Team, keep_freed_memory},
     model::{Config, Decoder, Segment},
+    packed::{Folder, Packing},
     text::Tokenizer,
 };
 
@@ -35,12 +36,14 @@ impl Options {
         keep_freed_memory();
         let team = Team::new(self.threads)
             .map_err(|error| Error::BadOption { field: "threads", problem: error.to_string() })?;
-        let file = ModelFile::open(&self.model)?;
+        let started = Instant::now();
+        let file = self.open_model()?;
         let config = Config::read(&file)?.for_context(self.context_tokens_max);
         let context_tokens_max = config.context_tokens_max;
         let tokenizer = Tokenizer::read(&file, config.vocabulary)?;
-        let info = describe(&file, &config, context_tokens_max);
-        let decoder = team.install(|| Decoder::load(&file, config))?;
+        let mut info = describe(&file, &config, context_tokens_max);
+        let (decoder, loading) = team.install(|| self.load(&file, config))?;
+        info.loading = LoadReport { took: started.elapsed(), ..loading };
         let meter = team.install(|| measure(&decoder, &info, self.step_interval_min))?;
         decoder.expert_load().clear();
         let bounds = Bounds {
@@ -50,6 +53,26 @@ impl Options {
         let shared = Arc::new(Shared::new(info, tokenizer, bounds, decoder.expert_load().clone()));
         let handle = Handle::new(Arc::clone(&shared));
         Ok((Service::new(shared, decoder, team, &self, meter), handle))
+    }
+
+    /// The model's files.
+    pub(crate) fn open_model(&self) -> Result<ModelFile, Error> {
+        let hashes = self.packed_cache.as_deref().map_or_else(Hashes::none, Hashes::noted_in);
+        ModelFile::open_knowing(&self.model, &hashes)
+    }
+
+    /// The model's weights, packed where the options say.
+    pub(crate) fn load(&self, file: &ModelFile, config: Config) -> Result<(Decoder, LoadReport), Error> {
+        let started = Instant::now();
+        let packing = match &self.packed_cache {
+            None => Packing::Memory,
+            Some(folder) => Folder::new(folder, self.packed_cache_bytes_max).packing(file.hash, file.bytes()),
+        };
+        let decoder = Decoder::load_packed(file, config, &packing)?;
+        let (packed, packed_bytes) = packing.finish().map_err(|error| {
+            Error::model(&file.path, "packed weights", format!("cannot be read back: {error}"))
+        })?;
+        Ok((decoder, LoadReport { took: started.elapsed(), packed, packed_bytes }))
     }
 }
 
@@ -95,6 +118,7 @@ fn describe(file: &ModelFile, config: &Config, context_tokens_max: usize) -> Mod
         context_tokens_max,
         quantization: quantization(file),
         vocabulary: config.vocabulary,
+        loading: LoadReport::default(),
     }
 }
 

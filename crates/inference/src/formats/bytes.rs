@@ -1,6 +1,12 @@
 //! Memory-mapped bytes, and the one place where they are read as numbers.
 
-use std::{fs::File, marker::PhantomData, ops::Range, path::Path, sync::Arc};
+use std::{
+    fs::File,
+    marker::PhantomData,
+    ops::Range,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 use candle_core::quantized::k_quants;
 use half::bf16;
@@ -19,14 +25,50 @@ pub(crate) struct Bytes {
 enum Source {
     Map(Mmap),
     Owned(Vec<u8>),
+    /// A file that is being written: empty until it is whole.
+    Later(OnceLock<Mmap>),
 }
 
 impl Source {
     fn as_slice(&self) -> &[u8] {
         match self {
-            Self::Map(map) => map,
             Self::Owned(bytes) => bytes,
+            Self::Map(_) | Self::Later(_) => self.map().map_or(&[], |map| map),
         }
+    }
+
+    fn map(&self) -> Option<&Mmap> {
+        match self {
+            Self::Map(map) => Some(map),
+            Self::Later(map) => map.get(),
+            Self::Owned(_) => None,
+        }
+    }
+}
+
+/// The bytes of a file that is being written.
+#[derive(Debug)]
+pub(crate) struct Later(Arc<Source>);
+
+impl Later {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Source::Later(OnceLock::new())))
+    }
+
+    /// A part of the file to come; empty until [`Self::come`].
+    pub(crate) fn part(&self, range: Range<usize>) -> Bytes {
+        Bytes { source: Arc::clone(&self.0), range }
+    }
+
+    /// Maps the file, which is whole now. It must not be shortened while it is used.
+    pub(crate) fn come(&self, file: &File) -> std::io::Result<()> {
+        // SAFETY: as in `Bytes::map`.
+        let map = unsafe { Mmap::map(file) }?;
+        if let Source::Later(place) = &*self.0 {
+            // Set once only: a second map would be of the same file.
+            drop(place.set(map));
+        }
+        Ok(())
     }
 }
 
@@ -38,9 +80,14 @@ impl Bytes {
         if file.metadata().map_err(refused)?.len() == 0 {
             return Err(Error::model(path, "file", "is empty"));
         }
+        Self::of(&file).map_err(refused)
+    }
+
+    /// The same for a file that is open.
+    pub(crate) fn of(file: &File) -> std::io::Result<Self> {
         // SAFETY: the map is read-only and private to this process's view; the file's being changed by another
         // process while mapped is excluded by the contract above, as for every mapped executable.
-        let map = unsafe { Mmap::map(&file) }.map_err(refused)?;
+        let map = unsafe { Mmap::map(file) }?;
         let range = 0..map.len();
         Ok(Self { source: Arc::new(Source::Map(map)), range })
     }
@@ -52,17 +99,27 @@ impl Bytes {
     }
 
     pub(crate) fn as_slice(&self) -> &[u8] {
-        &self.source.as_slice()[self.range.clone()]
+        self.source.as_slice().get(self.range.clone()).unwrap_or(&[])
     }
 
     pub(crate) fn len(&self) -> usize {
         self.range.len()
     }
 
+    /// Where the bytes start in their file.
+    pub(crate) fn start(&self) -> usize {
+        self.range.start
+    }
+
+    /// Whether the bytes are read from a file, and not from memory of their own.
+    pub(crate) fn is_in_file(&self) -> bool {
+        !matches!(*self.source, Source::Owned(_))
+    }
+
     /// Lets the system take back the memory of bytes that were read and are hardly needed again; they can still be read.
     pub(crate) fn release(&self) {
         #[cfg(unix)]
-        if let Source::Map(map) = &*self.source {
+        if let Some(map) = self.source.map() {
             // SAFETY: the map is read-only and of a file that does not change by the contract of `map`, so that pages
             // given back are the same when they are read again.
             let released = unsafe {
@@ -71,6 +128,15 @@ impl Bytes {
             };
             // Where the system refuses, the memory stays as it was.
             let _as_before = released;
+        }
+    }
+
+    /// Asks the system to read bytes from the disk that are needed soon; does not wait for them.
+    pub(crate) fn fetch(&self) {
+        #[cfg(unix)]
+        if let Some(map) = self.source.map() {
+            // Where the system refuses, they are read when they are needed.
+            let _later = map.advise_range(memmap2::Advice::WillNeed, self.range.start, self.range.len());
         }
     }
 
@@ -135,14 +201,15 @@ impl<T: Plain> Blocks<T> {
             );
             values.set_len(count);
         }
+        bytes.release();
         Self::Owned(values)
     }
 
     /// The part of a file that the values are read from, if they are.
     pub(crate) fn file_part(&self) -> Option<&Bytes> {
         match self {
-            Self::Mapped(bytes, _) if matches!(*bytes.source, Source::Map(_)) => Some(bytes),
-            _ => None,
+            Self::Mapped(bytes, _) => bytes.is_in_file().then_some(bytes),
+            Self::Owned(_) => None,
         }
     }
 

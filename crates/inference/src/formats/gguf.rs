@@ -8,7 +8,7 @@ use std::{
 use candle_core::quantized::GgmlDType;
 
 use super::{
-    Bytes, Description, ModelFile, RawTensor, hash_of,
+    Bytes, Description, Hashes, ModelFile, RawTensor,
     packing::Packing,
     tensor::{size_in_blocks, size_of},
 };
@@ -99,7 +99,7 @@ impl Metadata {
 }
 
 /// Reads the header and checks that every tensor lies within the file.
-pub(super) fn open(path: &Path) -> Result<ModelFile, Error> {
+pub(super) fn open(path: &Path, hashes: &Hashes) -> Result<ModelFile, Error> {
     let bytes = Bytes::map(path)?;
     let mut reader = Reader { path, data: bytes.as_slice(), at: 0 };
     let (tensor_count, entry_count) = reader.header()?;
@@ -133,7 +133,7 @@ pub(super) fn open(path: &Path) -> Result<ModelFile, Error> {
             return Err(refused("is in the file twice".into()));
         }
     }
-    let hash = hash_of([&bytes]);
+    let hash = hashes.of(&[(path.to_owned(), bytes.clone())]);
     let description = Description::Gguf(metadata);
     Ok(ModelFile { path: path.to_owned(), description, tensors, plain: BTreeMap::new(), hash })
 }

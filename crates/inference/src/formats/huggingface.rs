@@ -9,14 +9,14 @@ use candle_core::quantized::GgmlDType;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
-use super::{Bytes, Description, ModelFile, RawTensor, hash_of, size_of};
+use super::{Bytes, Description, Hashes, ModelFile, RawTensor, size_of};
 use crate::Error;
 
 /// Larger JSON files are refused before they are read; the largest known tokenizer takes a tenth of this.
 const JSON_BYTES_MAX: u64 = 256 << 20;
 
 /// Opens the folder and checks that every tensor lies within its file.
-pub(super) fn open(folder: &Path) -> Result<ModelFile, Error> {
+pub(super) fn open(folder: &Path, hashes: &Hashes) -> Result<ModelFile, Error> {
     let config = json(&folder.join("config.json"))?;
     let optional = |name: &str| {
         let path = folder.join(name);
@@ -32,9 +32,9 @@ pub(super) fn open(folder: &Path) -> Result<ModelFile, Error> {
         let path = folder.join(&shard);
         let bytes = Bytes::map(&path)?;
         read_shard(&path, &bytes, &mut found)?;
-        maps.push(bytes);
+        maps.push((path, bytes));
     }
-    let hash = hash_of(&maps);
+    let hash = hashes.of(&maps);
     let description = Description::HuggingFace { config, generation, tokenizer, tokenizer_config, template };
     let Found { tensors, plain } = found;
     Ok(ModelFile { path: folder.to_owned(), description, tensors, plain, hash })

@@ -1,6 +1,7 @@
 //! Model files as they lie on disk: which tensors, of which type and shape, in which bytes.
 
 mod bytes;
+mod hashes;
 mod tensor;
 mod packing;
 mod gguf;
@@ -14,8 +15,9 @@ use std::{collections::BTreeMap, path::Path};
 
 use serde_json::Value;
 
-pub(crate) use bytes::{Blocks, Bytes, Plain};
+pub(crate) use bytes::{Blocks, Bytes, Later, Plain};
 pub(crate) use gguf::Metadata;
+pub(crate) use hashes::Hashes;
 pub(crate) use packing::{FOUR_BIT_BLOCK, four_bit_values};
 pub(crate) use tensor::RawTensor;
 use tensor::size_of;
@@ -53,10 +55,15 @@ pub(crate) struct ModelFile {
 impl ModelFile {
     /// Opens a Hugging Face folder or a GGUF file and checks every tensor's extent.
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        Self::open_knowing(path, &Hashes::none())
+    }
+
+    /// The same where hashes of files that did not change may be known from before.
+    pub(crate) fn open_knowing(path: &Path, hashes: &Hashes) -> Result<Self, Error> {
         let is_folder = std::fs::metadata(path)
             .map_err(|error| Error::model(path, "file", format!("cannot be opened: {error}")))?
             .is_dir();
-        if is_folder { huggingface::open(path) } else { gguf::open(path) }
+        if is_folder { huggingface::open(path, hashes) } else { gguf::open(path, hashes) }
     }
 
     /// The tensor `name`, which must have `shape`.
@@ -83,17 +90,12 @@ impl ModelFile {
         }
     }
 
+    /// Bytes of all tensors.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.tensors.values().map(|tensor| tensor.bytes.len() as u64).sum()
+    }
+
     pub(crate) fn has(&self, name: &str) -> bool {
         self.tensors.contains_key(name) || self.plain.contains_key(name)
     }
-}
-
-/// BLAKE3 over files in the given order.
-fn hash_of<'a>(files: impl IntoIterator<Item = &'a Bytes>) -> [u8; 32] {
-    let mut hasher = blake3::Hasher::new();
-    for file in files {
-        hasher.update(file.as_slice());
-        file.release();
-    }
-    *hasher.finalize().as_bytes()
 }

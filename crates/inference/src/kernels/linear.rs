@@ -1,5 +1,7 @@
 //! A weight matrix and its product with rows of activations.
 
+use std::path::Path;
+
 use candle_core::{
     Device, Tensor,
     quantized::{GgmlDType, GgmlType, k_quants},
@@ -20,6 +22,8 @@ use crate::{
 const PARALLEL_WORK_MIN: usize = 1 << 17;
 /// Outputs that one weight pass computes together; tasks are whole multiples, so that the split never shows.
 const QUAD: usize = 4;
+/// Numbers of two blocks of 32.
+const PAIR: usize = 64;
 
 /// `outputs × inputs` weights.
 #[derive(Debug)]
@@ -68,6 +72,11 @@ impl Linear {
                 tensor.bytes.release();
                 Ok(Self { inputs, outputs, weights: Weights::Packed(tiles) })
             }
+            None if takes_pairs(tensor.kind) && !inputs.is_multiple_of(PAIR) => {
+                let floats = tensor.floats(Path::new(""), "").map_err(|error| error.to_string())?;
+                tensor.bytes.release();
+                Self::table(RawTensor::of_floats(floats, &[outputs, inputs]))
+            }
             None => Self::table(tensor),
         }
     }
@@ -88,7 +97,9 @@ impl Linear {
             GgmlDType::BF16 => Box::new(Floats(Blocks::<bf16>::new(bytes))),
             // No processor here multiplies F16 as it is, and widening it in every product costs more than memory.
             GgmlDType::F16 => {
-                let values = Blocks::<f16>::new(bytes).as_slice().iter().map(|v| v.to_f32()).collect();
+                let values =
+                    Blocks::<f16>::new(bytes.clone()).as_slice().iter().map(|v| v.to_f32()).collect();
+                bytes.release();
                 Box::new(Floats(Blocks::Owned(values)))
             }
             GgmlDType::Q4_0 => Box::new(Quantised(Blocks::<k_quants::BlockQ4_0>::new(bytes))),
@@ -215,6 +226,12 @@ impl Linear {
         Ok(Tensor::from_vec(out, (count, self.inputs), &Device::Cpu)?)
     }
 }
+
+/// Whether the tensor library multiplies blocks of this type by twos only. Rows of an odd number are held as f32.
+fn takes_pairs(kind: GgmlDType) -> bool {
+    matches!(kind, GgmlDType::Q4_1 | GgmlDType::Q5_0 | GgmlDType::Q5_1)
+}
+
 fn transposed(from: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     let mut to = vec![0f32; from.len()];
     for (row, from) in from.chunks_exact(columns).enumerate() {

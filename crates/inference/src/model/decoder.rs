@@ -16,6 +16,7 @@ use crate::{
     Error, KvType,
     formats::ModelFile,
     kernels::{Asking, Linear, Rows, add, rms_norm},
+    packed::Packing,
 };
 
 /// A loaded model.
@@ -81,15 +82,24 @@ pub(super) fn asking<'a>(segments: &'a [Segment<'_>], layer: usize) -> Vec<Askin
 
 impl Decoder {
     /// Reads every tensor that the configuration asks for.
+    #[cfg(test)]
     pub(crate) fn load(file: &ModelFile, config: Config) -> Result<Self, Error> {
         Self::load_in(file, config, Precision::File)
     }
 
     /// The same with all weights in the given numbers.
     pub(crate) fn load_in(file: &ModelFile, config: Config, precision: Precision) -> Result<Self, Error> {
-        let loader = Loader::new(file, &config, precision);
+        Self::read(&Loader::new(file, &config, precision, &Packing::Memory), config.clone())
+    }
+
+    /// The same with tiles from where `packing` has them.
+    pub(crate) fn load_packed(file: &ModelFile, config: Config, packing: &Packing) -> Result<Self, Error> {
+        Self::read(&Loader::new(file, &config, Precision::File, packing), config.clone())
+    }
+
+    fn read(loader: &Loader<'_>, config: Config) -> Result<Self, Error> {
         let expert_load = ExpertLoad::new(config.experts.map_or(0, |experts| experts.count));
-        let layers = (0..config.layers).map(|index| layer(&loader, &config, index, &expert_load));
+        let layers = (0..config.layers).map(|index| layer(loader, &config, index, &expert_load));
         let layers = layers.collect::<Result<_, Error>>()?;
         let head_width = config.latent.map_or(config.heads.width, |latent| latent.rotated_width);
         let turnings = config.ropes.iter().map(|rope| Turning::new(rope, head_width)).collect();

@@ -12,6 +12,7 @@ use crate::{
     Error,
     formats::{Description, ModelFile, RawTensor},
     kernels::Linear,
+    packed::Packing,
 };
 
 /// In which numbers weights are multiplied.
@@ -28,18 +29,24 @@ pub(super) struct Loader<'a> {
     file: &'a ModelFile,
     config: &'a Config,
     precision: Precision,
+    packing: &'a Packing,
     gguf: bool,
     /// What the names of a folder start with.
     prefix: &'static str,
 }
 
 impl<'a> Loader<'a> {
-    pub(super) fn new(file: &'a ModelFile, config: &'a Config, precision: Precision) -> Self {
+    pub(super) fn new(
+        file: &'a ModelFile,
+        config: &'a Config,
+        precision: Precision,
+        packing: &'a Packing,
+    ) -> Self {
         let gguf = matches!(file.description, Description::Gguf(_));
         let prefixes = ["model.", "language_model.model.", "model.language_model."];
         let holds = |prefix: &&&str| file.has(&format!("{prefix}embed_tokens.weight"));
         let prefix = prefixes.iter().find(holds).copied().unwrap_or(prefixes[0]);
-        Self { file, config, precision, gguf, prefix }
+        Self { file, config, precision, packing, gguf, prefix }
     }
 
     fn has(&self, name: &str) -> bool {
@@ -53,7 +60,9 @@ impl<'a> Loader<'a> {
     /// A tensor whose numbers are all finite.
     fn tensor(&self, name: &str, shape: &[usize]) -> Result<RawTensor, Error> {
         let tensor = self.file.tensor(name, shape)?;
-        if let Some(at) = tensor.first_broken() {
+        if !self.packing.is_checked()
+            && let Some(at) = tensor.first_broken()
+        {
             return self.refused(name, format!("holds a number that is not finite in row {at}"));
         }
         match self.precision {
@@ -63,7 +72,7 @@ impl<'a> Loader<'a> {
     }
 
     fn linear(&self, name: &str, tensor: RawTensor) -> Result<Linear, Error> {
-        Linear::new(tensor).map_err(|problem| Error::model(&self.file.path, name, problem))
+        self.packing.linear(name, tensor).map_err(|problem| Error::model(&self.file.path, name, problem))
     }
 
     fn matrix(&self, name: &str, outputs: usize, inputs: usize) -> Result<Linear, Error> {
