@@ -32,6 +32,9 @@ pub struct Options {
     pub packed_cache: Option<PathBuf>,
     /// Bytes of all files in `packed_cache` together; those used longest ago make room.
     pub packed_cache_bytes_max: u64,
+    /// Bytes of experts that are in memory at a time, for models larger than memory; unset, all may be. The others are
+    /// read from `packed_cache` when they are needed. On Linux only.
+    pub experts_resident_bytes_max: Option<u64>,
 }
 
 /// Numbers of the KV cache.
@@ -58,6 +61,7 @@ impl Default for Options {
             step_interval_min: Duration::ZERO,
             packed_cache: None,
             packed_cache_bytes_max: 64 << 30,
+            experts_resident_bytes_max: None,
         }
     }
 }

@@ -94,4 +94,45 @@ pub struct Counters {
     pub cancelled: u64,
     /// Of the tokens chosen, those whose stream had been dropped before.
     pub tokens_after_cancel: u64,
+    /// Experts that were needed and in memory, or not; zeros where all stay in memory.
+    pub experts: ExpertCounters,
+}
+
+/// How a bound on the memory of experts works out, since build. An expert counts once per layer and step that need it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ExpertCounters {
+    /// Needed and in memory.
+    pub hits: u64,
+    /// Needed and not in memory.
+    pub misses: u64,
+    /// Asked for because the next layer was expected to need them.
+    pub fetched: u64,
+    /// Of those, needed by it.
+    pub fetched_used: u64,
+    /// Expected to be needed by the next layer, in memory or not.
+    pub guessed: u64,
+    /// Of those, needed by it.
+    pub guessed_right: u64,
+    /// Times that an expert's memory was given back.
+    pub given_back: u64,
+    /// Bytes of experts in memory now, counted in the blocks that the system maps.
+    pub resident_bytes: u64,
+}
+
+impl ExpertCounters {
+    /// The share of needed experts that were in memory, from 0 to 1; 1 where none was needed.
+    #[must_use]
+    pub fn hit_rate(&self) -> f64 {
+        rate(self.hits, self.hits + self.misses)
+    }
+
+    /// The share of expected experts that were needed, from 0 to 1; 1 where none was expected.
+    #[must_use]
+    pub fn guess_rate(&self) -> f64 {
+        rate(self.guessed_right, self.guessed)
+    }
+}
+
+fn rate(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 1.0 } else { part as f64 / whole as f64 }
 }

@@ -68,10 +68,14 @@ impl Options {
             None => Packing::Memory,
             Some(folder) => Folder::new(folder, self.packed_cache_bytes_max).packing(file.hash, file.bytes()),
         };
-        let decoder = Decoder::load_packed(file, config, &packing)?;
+        let mut decoder = Decoder::load_packed(file, config, &packing)?;
         let (packed, packed_bytes) = packing.finish().map_err(|error| {
             Error::model(&file.path, "packed weights", format!("cannot be read back: {error}"))
         })?;
+        if let Some(bytes_max) = self.experts_resident_bytes_max {
+            let field = "experts_resident_bytes_max";
+            decoder.limit_experts(bytes_max).map_err(|problem| Error::BadOption { field, problem })?;
+        }
         Ok((decoder, LoadReport { took: started.elapsed(), packed, packed_bytes }))
     }
 }

@@ -150,6 +150,7 @@ impl Shared {
             expert_rows: self.expert_load.rows().iter().sum(),
             cancelled: read(&self.tally.cancelled),
             tokens_after_cancel: read(&self.tally.tokens_after_cancel),
+            experts: self.expert_load.residency(),
         }
     }
 }

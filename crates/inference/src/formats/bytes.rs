@@ -106,6 +106,19 @@ impl Bytes {
         self.range.len()
     }
 
+    /// The pages of `page` bytes that hold the bytes.
+    pub(crate) fn pages(&self, page: usize) -> u64 {
+        let first = self.as_slice().as_ptr().addr() / page;
+        ((self.as_slice().as_ptr().addr() + self.len()).div_ceil(page) - first) as u64
+    }
+
+    /// These bytes and those of `next`, where that follows them in the same file with less than `gap` between.
+    pub(crate) fn joined(&self, next: &Self, gap: usize) -> Option<Self> {
+        let between = next.range.start.checked_sub(self.range.end)?;
+        (Arc::ptr_eq(&self.source, &next.source) && between < gap)
+            .then(|| Self { source: Arc::clone(&self.source), range: self.range.start..next.range.end })
+    }
+
     /// Where the bytes start in their file.
     pub(crate) fn start(&self) -> usize {
         self.range.start
@@ -137,6 +150,22 @@ impl Bytes {
         if let Some(map) = self.source.map() {
             // Where the system refuses, they are read when they are needed.
             let _later = map.advise_range(memmap2::Advice::WillNeed, self.range.start, self.range.len());
+        }
+    }
+
+    /// Makes the pages of `page` bytes that are wholly within these bytes an area of their own among neighbours of the
+    /// other kind: where a page is touched, the system maps others of the same area with it, and never those of another
+    /// one. That is done by two marks that matter to nothing else here, what a dump and what a child of the process have
+    /// of them.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn set_apart(&self, page: usize, odd: bool) -> std::io::Result<()> {
+        let mark = if odd { memmap2::Advice::DontDump } else { memmap2::Advice::DontFork };
+        let address = self.as_slice().as_ptr().addr();
+        let before = address.next_multiple_of(page) - address;
+        let length = self.len().saturating_sub(before) / page * page;
+        match self.source.map() {
+            Some(map) if length > 0 => map.advise_range(mark, self.range.start + before, length),
+            _ => Ok(()),
         }
     }
 

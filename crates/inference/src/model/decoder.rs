@@ -1,5 +1,7 @@
 //! The decoder: embedding, layers, head, for the rows of many sequences in one step.
 
+use std::sync::Arc;
+
 use candle_core::{Device, Tensor};
 
 use super::{
@@ -9,6 +11,7 @@ use super::{
     experts::{Choices, ExpertLoad, Experts},
     latent::LatentAttention,
     project::Gated,
+    residency::{Next, Residency},
     turns::{Turning, Turns},
     weights::{Loader, Precision},
 };
@@ -105,6 +108,34 @@ impl Decoder {
         let turnings = config.ropes.iter().map(|rope| Turning::new(rope, head_width)).collect();
         let (embedding, norm, head) = (loader.embedding()?, loader.norm()?, loader.head()?);
         Ok(Self { embedding, layers, norm, head, turnings, expert_load, config })
+    }
+
+    /// Keeps no more than `bytes_max` of experts in memory; they must lie in files.
+    ///
+    /// # Errors
+    ///
+    /// Says why the bound cannot be kept.
+    pub(crate) fn limit_experts(&mut self, bytes_max: u64) -> Result<(), String> {
+        let mixture = |layer: &Layer| match &layer.mix {
+            Mix::Experts(experts) => Some((Arc::clone(&experts.router), layer.mix_norm.clone())),
+            Mix::Dense(_) => None,
+        };
+        let routers: Vec<_> = self.layers.iter().filter_map(mixture).collect();
+        let mixtures = self.layers.iter_mut().filter_map(|layer| match &mut layer.mix {
+            Mix::Experts(experts) => Some(&mut **experts),
+            Mix::Dense(_) => None,
+        });
+        let mut mixtures: Vec<&mut Experts> = mixtures.collect();
+        let residency = Residency::new(mixtures.iter().map(|mixture| &**mixture), bytes_max)?;
+        for (index, mixture) in mixtures.iter_mut().enumerate() {
+            let next = routers.get(index + 1).map(|(router, norm)| {
+                let ratio = |(next, own): (&f32, &f32)| if *own == 0.0 { 0.0 } else { next / own };
+                let scale = norm.iter().zip(&routers[index].1).map(ratio).collect();
+                Next { router: Arc::clone(router), scale }
+            });
+            mixture.seat = Some(residency.seat(index, next));
+        }
+        Ok(())
     }
 
     pub(crate) fn cache(&self) -> Cache {

@@ -10,28 +10,37 @@ use candle_core::{Device, Tensor};
 use super::{
     config::{Activation, Experts as Config, Groups, Scoring},
     project::{Gated, Projection},
+    residency::{Seat, Tally},
 };
 use crate::{
-    Error,
+    Error, ExpertCounters,
     kernels::{Expert, Rows, add_scaled, mixture, softmax},
 };
 
-/// Rows computed by each expert, over all layers, since the model was built.
+/// Rows computed by each expert, over all layers, since the model was built, and how often experts were in memory.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct ExpertLoad(Arc<[AtomicU64]>);
+pub(crate) struct ExpertLoad {
+    rows: Arc<[AtomicU64]>,
+    pub(super) tally: Arc<Tally>,
+}
 
 impl ExpertLoad {
     pub(crate) fn new(experts: usize) -> Self {
-        Self((0..experts).map(|_| AtomicU64::new(0)).collect())
+        Self { rows: (0..experts).map(|_| AtomicU64::new(0)).collect(), tally: Arc::default() }
     }
 
     /// Starts the count anew.
     pub(crate) fn clear(&self) {
-        self.0.iter().for_each(|rows| rows.store(0, Ordering::Relaxed));
+        self.rows.iter().for_each(|rows| rows.store(0, Ordering::Relaxed));
+        self.tally.clear();
     }
 
     pub(crate) fn rows(&self) -> Vec<u64> {
-        self.0.iter().map(|rows| rows.load(Ordering::Relaxed)).collect()
+        self.rows.iter().map(|rows| rows.load(Ordering::Relaxed)).collect()
+    }
+
+    pub(crate) fn residency(&self) -> ExpertCounters {
+        self.tally.read()
     }
 }
 
@@ -41,13 +50,21 @@ pub(crate) type Choices = Vec<Vec<usize>>;
 /// One layer's router and experts.
 #[derive(Debug)]
 pub(super) struct Experts {
-    pub(super) config: Config,
-    pub(super) router: Projection,
-    /// Added to the scores for the choice.
-    pub(super) correction: Option<Vec<f32>>,
+    pub(super) router: Arc<Router>,
     pub(super) experts: Vec<Gated>,
     pub(super) shared: Option<SharedExperts>,
     pub(super) load: ExpertLoad,
+    /// Where not all experts of the model stay in memory.
+    pub(super) seat: Option<Seat>,
+}
+
+/// What chooses a layer's experts.
+#[derive(Debug)]
+pub(super) struct Router {
+    pub(super) config: Config,
+    pub(super) projection: Projection,
+    /// Added to the scores for the choice.
+    pub(super) correction: Option<Vec<f32>>,
 }
 
 /// Experts that every row goes to, and the weight of what they give.
@@ -74,7 +91,11 @@ impl Experts {
         let busy: Vec<(usize, &Group)> =
             groups.iter().enumerate().filter(|(_, g)| !g.rows.is_empty()).collect();
         for (expert, group) in &busy {
-            self.load.0[*expert].fetch_add(group.rows.len() as u64, Ordering::Relaxed);
+            self.load.rows[*expert].fetch_add(group.rows.len() as u64, Ordering::Relaxed);
+        }
+        if let Some(seat) = &self.seat {
+            let busy: Vec<(usize, usize)> = busy.iter().map(|(e, group)| (*e, group.rows.len())).collect();
+            seat.take(&busy, input)?;
         }
         let mut out = match self.mixed(&busy, rows, count) {
             Some(mixed) => mixed,
@@ -132,11 +153,7 @@ impl Experts {
     /// Chooses each row's experts and groups the rows by expert.
     fn route(&self, input: &Tensor, mut chosen: Option<&mut Choices>) -> Result<Vec<Group>, Error> {
         let mut groups = vec![Group::default(); self.experts.len()];
-        let scores = self.router.forward(input)?;
-        let scores = Rows::of(&scores)?;
-        let mut scores = scores.as_slice()?.to_vec();
-        for (row, scores) in scores.chunks_exact_mut(self.experts.len()).enumerate() {
-            let weighted = self.choose(scores);
+        for (row, weighted) in self.router.choices(input)?.into_iter().enumerate() {
             if let Some(chosen) = &mut chosen {
                 chosen.push(weighted.iter().map(|(expert, _)| *expert).collect());
             }
@@ -145,6 +162,16 @@ impl Experts {
             }
         }
         Ok(groups)
+    }
+}
+
+impl Router {
+    /// Each row's experts with their weights, the best first.
+    pub(super) fn choices(&self, input: &Tensor) -> Result<Vec<Vec<(usize, f32)>>, Error> {
+        let scores = self.projection.forward(input)?;
+        let scores = Rows::of(&scores)?;
+        let mut scores = scores.as_slice()?.to_vec();
+        Ok(scores.chunks_exact_mut(self.config.count).map(|scores| self.choose(scores)).collect())
     }
 
     /// A row's experts with their weights, the best first.

@@ -8,6 +8,7 @@ mod attention;
 mod latent;
 mod decoder;
 mod experts;
+mod residency;
 mod weights;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 //! The tensors of a mixture: stacked or one by one, gate and up apart or together, with what every row goes to.
 
+use std::sync::Arc;
+
 use super::{Loader, attention::turned_over};
 use crate::{
     Error,
@@ -7,7 +9,7 @@ use crate::{
     kernels::Linear,
     model::{
         config::{Architecture, Config, Experts as ExpertConfig, Shared},
-        experts::{ExpertLoad, Experts, SharedExperts},
+        experts::{ExpertLoad, Experts, Router, SharedExperts},
         project::{Gated, Projection},
     },
 };
@@ -35,12 +37,11 @@ impl Loader<'_> {
             (0..config.count).map(|expert| self.expert(layer, expert, config)).collect::<Result<_, _>>()?
         };
         Ok(Experts {
-            config,
-            router,
-            correction,
+            router: Arc::new(Router { config, projection: router, correction }),
             experts,
             shared: config.shared.map(|shared| self.shared_experts(layer, shared)).transpose()?,
             load,
+            seat: None,
         })
     }
 
