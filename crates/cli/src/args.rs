@@ -26,6 +26,9 @@ pub enum Command {
     /// Measure the models.
     #[command(subcommand)]
     Model(Model),
+    /// Measure the inference engine.
+    #[command(subcommand)]
+    Bench(crate::bench::args::Bench),
     /// What can be known of a request from its text.
     #[command(subcommand)]
     Signals(Signals),

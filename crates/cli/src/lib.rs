@@ -11,6 +11,7 @@ mod model;
 mod signals;
 mod quality;
 pub mod policy;
+pub mod bench;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -45,6 +46,7 @@ fn run(arguments: Arguments, out: &mut (impl Write + Send)) -> Result<ExitCode> 
         Command::Policy(command) => policy::run(&deploy, command, out),
         Command::Up(up) => block_on(tour::up(&deploy, &up, out)),
         Command::Ask(asked) => block_on(prompt::ask_once(&deploy, asked, out)),
+        Command::Bench(command) => bench::run(&command, out),
         Command::Model(args::Model::Eval(eval)) => block_on(model::eval(&deploy, &eval, out)),
         Command::Model(args::Model::Data(data)) => model::data(&data, out),
         Command::Model(args::Model::Outcomes(outcomes)) => block_on(model::outcomes(&deploy, &outcomes, out)),

@@ -22,6 +22,9 @@ fn what_cannot_be_meant_is_refused_by_name() {
     check(&["ask", "hi", "--socket", "nowhere.sock", "--edge-model", "mine.gguf"], "--edge-model");
     check(&["ask", "hi", "--max-tokens", "-1"], "--max-tokens");
     check(&["model", "eval", "--items", "0"], "at least 1");
+    check(&["bench", "inference", "--model", "nowhere.gguf"], "nowhere.gguf");
+    check(&["bench", "inference", "--model", ".", "--against", "nowhere"], ".gguf");
+    check(&["bench", "inference", "--model", ".", "--foreign-max", "2"], "share");
     check(&["model", "outcomes", "--items", "0", "--out", "nowhere.jsonl"], "at least 1");
 }
 
@@ -58,4 +61,23 @@ fn a_termination_leaves_nothing_behind() {
     up.wait().expect("it ends");
     let left: Vec<_> = fs::read_dir(folder.path()).expect("a folder").collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn the_engine_is_measured_beside_another_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let shipped =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/models/device/causeway-device-q4_0.gguf");
+    let model = folder.path().join("model.gguf");
+    fs::copy(shipped, &model).expect("the device's model");
+    let model = model.to_str().expect("text");
+    let other = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doubles/llama-bench");
+    let asked = ["bench", "inference", "--quick", "--json", "--foreign-max", "1"];
+    let output = causeway(&asked).args(["--model", model, "--against", other]).output().expect("it runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    let table: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    for key in ["/decode/batch_1/ratio", "/decode/batch_16/ratio", "/prefill/p512/ratio", "/memory/ratio"] {
+        assert!(table.pointer(key).and_then(serde_json::Value::as_f64).is_some_and(|n| n > 0.0), "{key}");
+    }
 }

@@ -1,5 +1,7 @@
 //! Measurements of the kernels and of a model's steps, without the engine around them.
 
+mod limits;
+
 use std::time::{Duration, Instant};
 
 use candle_core::{
@@ -9,10 +11,12 @@ use candle_core::{
 
 use crate::{
     Error, KvType, LoadReport, Options,
-    formats::{Bytes, RawTensor},
+    formats::{Bytes, ModelFile, RawTensor},
     kernels::{Form, Linear, Team, keep_freed_memory},
     model::{Cache, Config, Decoder, Segment},
 };
+
+pub use limits::Limits;
 
 /// Holds the whole process to the first `count` of the processor's forms of the kernels, plain first, and names the one
 /// in use. All forms give the same bits; this is for measuring what devices with fewer instructions would do.
@@ -102,11 +106,40 @@ fn noise(count: usize) -> Vec<f32> {
     (0..count).map(|_| next()).collect()
 }
 
+/// What a token costs at least: what decoding one reads, and multiplies.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Work {
+    /// Bytes of weights in the file's types, of the chosen experts only.
+    pub bytes: f64,
+    /// Weights, each a multiplication and an addition.
+    pub weights: f64,
+}
+
+impl Work {
+    /// Counts the matrices: all but the table of embeddings where the head is another, and of experts the chosen share.
+    fn of(file: &ModelFile, config: &Config) -> Self {
+        let chosen = config.experts.map_or(1.0, |experts| experts.top_k as f64 / experts.count as f64);
+        let has_head =
+            ["output.weight", "lm_head.weight"].iter().any(|name| file.tensors.contains_key(*name));
+        let mut work = Self { bytes: 0.0, weights: 0.0 };
+        for (name, tensor) in file.tensors.iter().filter(|(_, tensor)| tensor.shape.len() > 1) {
+            let share = if name.contains("_exps") || name.contains(".experts.") { chosen } else { 1.0 };
+            let is_table = name.contains("embd") || name.contains("embed_tokens");
+            if !(has_head && is_table) {
+                work.bytes += share * tensor.bytes.len() as f64;
+                work.weights += share * tensor.elements() as f64;
+            }
+        }
+        work
+    }
+}
+
 /// A loaded model and its threads.
 #[derive(Debug)]
 pub struct Model {
     decoder: Decoder,
     team: Team,
+    work: Work,
     vocabulary: usize,
     step_tokens_max: usize,
     kv_type: KvType,
@@ -127,12 +160,13 @@ impl Model {
         let started = Instant::now();
         let file = options.open_model()?;
         let config = Config::read(&file)?;
-        let vocabulary = config.vocabulary;
+        let (vocabulary, work) = (config.vocabulary, Work::of(&file, &config));
         let (decoder, loading) = team.install(|| options.load(&file, config))?;
         let loading = LoadReport { took: started.elapsed(), ..loading };
         Ok(Self {
             decoder,
             team,
+            work,
             vocabulary,
             step_tokens_max: options.step_tokens_max,
             kv_type: options.kv_type,
@@ -144,6 +178,12 @@ impl Model {
     #[must_use]
     pub fn loading(&self) -> LoadReport {
         self.loading
+    }
+
+    /// What one token costs.
+    #[must_use]
+    pub fn work(&self) -> Work {
+        self.work
     }
 
     /// How long a prompt of `tokens` takes.

@@ -32,7 +32,7 @@ pub(crate) use form::Form;
 pub(crate) use linear::Linear;
 pub(crate) use mixture::{Expert, mixture};
 pub(crate) use rows::{Angles, Rotation, Rows, add, rms_norm, rotate, silu_product, softmax};
-pub(crate) use team::Team;
+pub(crate) use team::{Team, share};
 pub(crate) use tiles::{Tiles, VERSION as TILES_VERSION};
 
 /// Makes glibc keep the memory of large vectors that were dropped, so that each step does not have it cleared anew: its
