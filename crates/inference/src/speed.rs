@@ -161,7 +161,7 @@ impl Model {
         let file = options.open_model()?;
         let config = Config::read(&file)?;
         let (vocabulary, work) = (config.vocabulary, Work::of(&file, &config));
-        let (decoder, loading) = team.install(|| options.load(&file, config))?;
+        let (decoder, loading) = team.install(|| options.load(&file, &config))?;
         let loading = LoadReport { took: started.elapsed(), ..loading };
         Ok(Self {
             decoder,

@@ -42,7 +42,7 @@ impl Options {
         let context_tokens_max = config.context_tokens_max;
         let tokenizer = Tokenizer::read(&file, config.vocabulary)?;
         let mut info = describe(&file, &config, context_tokens_max);
-        let (decoder, loading) = team.install(|| self.load(&file, config))?;
+        let (decoder, loading) = team.install(|| self.load(&file, &config))?;
         info.loading = LoadReport { took: started.elapsed(), ..loading };
         let meter = team.install(|| measure(&decoder, &info, self.step_interval_min))?;
         decoder.expert_load().clear();
@@ -62,7 +62,7 @@ impl Options {
     }
 
     /// The model's weights, packed where the options say.
-    pub(crate) fn load(&self, file: &ModelFile, config: Config) -> Result<(Decoder, LoadReport), Error> {
+    pub(crate) fn load(&self, file: &ModelFile, config: &Config) -> Result<(Decoder, LoadReport), Error> {
         let started = Instant::now();
         let packing = match &self.packed_cache {
             None => Packing::Memory,

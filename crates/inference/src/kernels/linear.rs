@@ -2,21 +2,16 @@
 
 use std::path::Path;
 
-use candle_core::{
-    Device, Tensor,
-    quantized::{GgmlDType, GgmlType, k_quants},
-};
+use candle_core::quantized::{GgmlDType, GgmlType, k_quants};
 use half::{bf16, f16};
 
 use super::{
+    Rows,
     floats::{Widen, dots},
     team,
-    tiles::{Format, Input, Job, Tiles, products},
+    tiles::{Input, Job, Tiles, products},
 };
-use crate::{
-    Error,
-    formats::{Blocks, Bytes, Plain, RawTensor},
-};
+use crate::formats::{Blocks, Bytes, Plain, RawTensor};
 
 /// Below so many multiplications a product is not worth sharing among threads.
 const PARALLEL_WORK_MIN: usize = 1 << 17;
@@ -118,63 +113,55 @@ impl Linear {
     }
 
     /// `input · weightᵀ` for rows one after another.
-    pub(crate) fn product(&self, input: &[f32]) -> Vec<f32> {
+    pub(crate) fn product(&self, input: &[f32]) -> Rows {
         let [out] = Self::products_of([self], input);
         out
     }
 
-    /// The products of several matrices with the same rows, shared out together where they are packed.
-    pub(crate) fn products_of<const N: usize>(matrices: [&Self; N], input: &[f32]) -> [Vec<f32>; N] {
-        let mut inputs: Vec<Input> = Vec::new();
-        for tiles in matrices.iter().filter_map(|matrix| matrix.packed()) {
-            if !inputs.iter().any(|input| input.format() == tiles.format()) {
-                inputs.push(Input::new(tiles.format(), tiles.inputs(), input));
+    /// The products of several matrices with the same rows, quantised once and shared out together where the matrices
+    /// are packed.
+    pub(crate) fn products_of<const N: usize>(matrices: [&Self; N], input: &[f32]) -> [Rows; N] {
+        let mut inputs: [Option<Input>; N] = [const { None }; N];
+        for (at, matrix) in matrices.iter().enumerate() {
+            let made = |input: &Option<Input>, tiles: &Tiles| {
+                input.as_ref().is_some_and(|input| input.format() == tiles.format())
+            };
+            if let Some(tiles) = matrix.packed()
+                && !inputs.iter().any(|input| made(input, tiles))
+            {
+                inputs[at] = Some(Input::new(tiles.format(), tiles.inputs(), input));
             }
         }
-        let made = |format: Format| inputs.iter().find(|input| input.format() == format);
-        let mut jobs = Vec::new();
-        let mut length = 0;
-        for tiles in matrices.iter().filter_map(|matrix| matrix.packed()) {
-            if let Some(input) = made(tiles.format()) {
-                jobs.push(Job {
-                    input,
-                    weights: tiles,
-                    second: None,
-                    rows: (0, input.rows()),
-                    start: length,
-                });
-                length += input.rows() * tiles.outputs();
-            }
-        }
-        let mut all = vec![0f32; length];
-        products(&jobs, &mut all);
-        if N == 1 && length > 0 {
-            return [(); N].map(|()| std::mem::take(&mut all));
-        }
-        let mut all = all.as_slice();
-        matrices.map(|matrix| match &matrix.weights {
-            Weights::Packed(_) => {
-                let (own, rest) = all.split_at(input.len() / matrix.inputs * matrix.outputs);
-                all = rest;
-                own.to_vec()
-            }
+        let mut all = matrices.map(|matrix| match &matrix.weights {
+            Weights::Packed(_) => Rows::stale(input.len() / matrix.inputs, matrix.outputs),
             Weights::Rows(weight) => matrix.rows_product(weight.as_ref(), input),
-        })
+        });
+        let jobs = matrices.each_ref().map(|matrix| {
+            let weights = matrix.packed()?;
+            let input = inputs.iter().flatten().find(|input| input.format() == weights.format())?;
+            Some(Job { input, weights, second: None, rows: (0, input.rows()) })
+        });
+        let mut outs = all.iter_mut();
+        products(jobs.iter().filter_map(|job| {
+            let out = outs.next()?;
+            Some((*job.as_ref()?, team::Pieces::new(out.values_mut())))
+        }));
+        all
     }
 
     /// `silu(gate · row) × (up · row)` of every row, in one pass over both where they are packed alike.
-    pub(crate) fn gated_silu(gate: &Self, up: &Self, input: &[f32]) -> Vec<f32> {
+    pub(crate) fn gated_silu(gate: &Self, up: &Self, input: &[f32]) -> Rows {
         if let (Some(weights), Some(second)) = (gate.packed(), up.packed())
             && weights.format() == second.format()
         {
             let input = Input::new(weights.format(), gate.inputs, input);
-            let mut out = vec![0f32; input.rows() * gate.outputs];
-            let rows = (0, input.rows());
-            products(&[Job { input: &input, weights, second: Some(second), rows, start: 0 }], &mut out);
+            let mut out = Rows::stale(input.rows(), gate.outputs);
+            let job = Job { input: &input, weights, second: Some(second), rows: (0, input.rows()) };
+            products([(job, team::Pieces::new(out.values_mut()))]);
             return out;
         }
         let [mut gates, ups] = Self::products_of([gate, up], input);
-        super::silu_times(&mut gates, &ups);
+        super::silu_product(&mut gates, &ups);
         gates
     }
 
@@ -194,28 +181,28 @@ impl Linear {
         }
     }
 
-    fn rows_product(&self, weight: &dyn Weight, input: &[f32]) -> Vec<f32> {
+    fn rows_product(&self, weight: &dyn Weight, input: &[f32]) -> Rows {
         let inputs = weight.prepare(input, self.inputs);
         let rows = inputs.rows;
-        let mut out = vec![0f32; rows * self.outputs];
+        let mut products = Rows::stale(rows, self.outputs);
+        let out = products.values_mut();
         let threads = team::size();
         if threads == 1 || rows * self.inputs * self.outputs < PARALLEL_WORK_MIN {
-            weight.products(0, &inputs, &mut out);
+            weight.products(0, &inputs, out);
         } else {
             // Several tasks per thread let a fast thread take over from one whose core was taken away.
             let task = self.outputs.div_ceil(threads * 8).next_multiple_of(QUAD);
-            team::share_runs(&mut out, task * rows.max(1), |at, out| {
+            team::share_runs(out, task * rows.max(1), |at, out| {
                 weight.products(at * task, &inputs, out);
             });
         }
-        if rows == 1 { out } else { transposed(&out, self.outputs, rows) }
+        if rows == 1 { products } else { transposed(products.values(), self.outputs, rows) }
     }
 
     /// Weight rows `ids` in f32: the lookup of an embedding. Ids beyond the last row give zeros.
-    pub(crate) fn lookup(&self, ids: impl ExactSizeIterator<Item = u32>) -> Result<Tensor, Error> {
-        let count = ids.len();
-        let mut out = vec![0f32; count * self.inputs];
-        for (id, out) in ids.zip(out.chunks_exact_mut(self.inputs)) {
+    pub(crate) fn lookup(&self, ids: impl ExactSizeIterator<Item = u32>) -> Rows {
+        let mut rows = Rows::zeroed(ids.len(), self.inputs);
+        for (id, out) in ids.zip(rows.values_mut().chunks_exact_mut(self.inputs)) {
             if (id as usize) < self.outputs {
                 match &self.weights {
                     Weights::Packed(tiles) => tiles.row(id as usize, out),
@@ -223,7 +210,7 @@ impl Linear {
                 }
             }
         }
-        Ok(Tensor::from_vec(out, (count, self.inputs), &Device::Cpu)?)
+        rows
     }
 }
 
@@ -232,11 +219,13 @@ fn takes_pairs(kind: GgmlDType) -> bool {
     matches!(kind, GgmlDType::Q4_1 | GgmlDType::Q5_0 | GgmlDType::Q5_1)
 }
 
-fn transposed(from: &[f32], rows: usize, columns: usize) -> Vec<f32> {
-    let mut to = vec![0f32; from.len()];
-    for (row, from) in from.chunks_exact(columns).enumerate() {
-        for (column, value) in from.iter().enumerate() {
-            to[column * rows + row] = *value;
+/// Columns of `rows` numbers as rows.
+fn transposed(from: &[f32], columns: usize, rows: usize) -> Rows {
+    let mut to = Rows::stale(rows, columns);
+    let out = to.values_mut();
+    for (column, from) in from.chunks_exact(rows).enumerate() {
+        for (row, value) in from.iter().enumerate() {
+            out[row * columns + column] = *value;
         }
     }
     to

@@ -1,7 +1,7 @@
 //! The gated blocks of several experts over the rows that go to them, as two shared-out products instead of three each.
 
 use super::{
-    Linear, add_scaled, team,
+    Linear, Rows, add_scaled, team,
     tiles::{Input, Job, Tiles, products},
 };
 
@@ -19,7 +19,7 @@ pub(crate) struct Expert<'a> {
 
 /// For each of `count` rows of `input` the weighted sum of `down · (silu(gate · row) × (up · row))` over its experts, in
 /// their order, so that a row's sum does not depend on its neighbours. Nothing where the matrices are not packed alike.
-pub(crate) fn mixture(experts: &[Expert<'_>], input: &[f32], count: usize) -> Option<Vec<f32>> {
+pub(crate) fn mixture(experts: &[Expert<'_>], input: &[f32], count: usize) -> Option<Rows> {
     let packed: Vec<[&Tiles; 3]> = experts
         .iter()
         .map(|e| Some([e.gate.packed()?, e.up.packed()?, e.down.packed()?]))
@@ -31,60 +31,52 @@ pub(crate) fn mixture(experts: &[Expert<'_>], input: &[f32], count: usize) -> Op
     if !packed.iter().all(alike) {
         return None;
     }
-    let groups: Vec<usize> = experts.iter().map(|expert| expert.rows.len()).collect();
     let order: Vec<usize> = experts.iter().flat_map(|e| e.rows.iter().map(|(row, _)| *row)).collect();
-    let spans: Vec<(usize, usize)> = groups
-        .iter()
-        .scan(0, |end, length| {
+    let groups = || experts.iter().map(|expert| expert.rows.len());
+    let spans = || {
+        groups().scan(0, |end, length| {
             *end += length;
             Some((*end - length, *end))
         })
-        .collect();
-    let gathered = Input::gather(first.format(), first.inputs(), input, &order, &groups);
-    let mut hidden = vec![0f32; order.len() * first.outputs()];
-    let jobs: Vec<Job<'_>> = packed
-        .iter()
-        .zip(&spans)
-        .map(|([gate, up, _], rows)| Job {
-            input: &gathered,
-            weights: gate,
-            second: Some(up),
-            rows: *rows,
-            start: 0,
-        })
-        .collect();
-    products(&jobs, &mut hidden);
-    let all: Vec<usize> = (0..order.len()).collect();
-    let gathered = Input::gather(down.format(), down.inputs(), &hidden, &all, &groups);
-    let mut parts = vec![0f32; order.len() * down.outputs()];
-    let jobs: Vec<Job<'_>> = packed
-        .iter()
-        .zip(&spans)
-        .map(|([.., down], rows)| Job {
-            input: &gathered,
-            weights: down,
-            second: None,
-            rows: *rows,
-            start: 0,
-        })
-        .collect();
-    products(&jobs, &mut parts);
-    Some(combined(experts, &parts, count, down.outputs()))
+    };
+    let gathered = Input::gather(first.format(), first.inputs(), input, |at| order[at], groups());
+    let mut hidden = Rows::stale(order.len(), first.outputs());
+    let out = team::Pieces::new(hidden.values_mut());
+    products(
+        packed.iter().zip(spans()).map(|([gate, up, _], rows)| {
+            (Job { input: &gathered, weights: gate, second: Some(up), rows }, out)
+        }),
+    );
+    let gathered = Input::gather(down.format(), down.inputs(), hidden.values(), |at| at, groups());
+    let mut parts = Rows::stale(order.len(), down.outputs());
+    let out = team::Pieces::new(parts.values_mut());
+    products(
+        packed
+            .iter()
+            .zip(spans())
+            .map(|([.., down], rows)| (Job { input: &gathered, weights: down, second: None, rows }, out)),
+    );
+    Some(combined(experts, &parts, count))
 }
 
 /// Adds up each row's parts, which stand in the order of the experts.
-fn combined(experts: &[Expert<'_>], parts: &[f32], count: usize, width: usize) -> Vec<f32> {
-    let mut places = vec![Vec::new(); count];
-    for (at, (row, weight)) in experts.iter().flat_map(|expert| expert.rows).enumerate() {
-        places[*row].push((at, *weight));
-    }
-    let mut out = vec![0f32; count * width];
-    team::share_runs(&mut out, ROWS_OF_A_PIECE * width, |piece, out| {
-        let rows = &places[piece * ROWS_OF_A_PIECE..];
-        for (places, out) in rows.iter().zip(out.chunks_exact_mut(width)) {
-            for (at, weight) in places {
-                add_scaled(out, *weight, &parts[at * width..(at + 1) * width]);
-            }
+fn combined(experts: &[Expert<'_>], parts: &Rows, count: usize) -> Rows {
+    let (width, parts) = (parts.width(), parts.values());
+    let mut places: Vec<(usize, usize, f32)> = experts
+        .iter()
+        .flat_map(|expert| expert.rows)
+        .enumerate()
+        .map(|(at, (row, weight))| (*row, at, *weight))
+        .collect();
+    places.sort_unstable_by_key(|(row, at, _)| (*row, *at));
+    let mut out = Rows::zeroed(count, width);
+    team::share_runs(out.values_mut(), ROWS_OF_A_PIECE * width, |piece, out| {
+        let first = piece * ROWS_OF_A_PIECE;
+        let own = places.partition_point(|(row, ..)| *row < first);
+        let own = places[own..].iter().take_while(|(row, ..)| *row < first + ROWS_OF_A_PIECE);
+        for (row, at, weight) in own {
+            let out = &mut out[(row - first) * width..][..width];
+            add_scaled(out, *weight, &parts[at * width..(at + 1) * width]);
         }
     });
     out

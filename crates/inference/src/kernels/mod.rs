@@ -14,6 +14,7 @@
 //! Other types go through the tensor library's product of two rows.
 
 mod form;
+mod arena;
 pub(crate) mod team;
 mod floats;
 mod exponent;
@@ -25,13 +26,14 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use arena::Buffer;
 pub(crate) use attention::{Asking, Attend, KeyShape, Past};
 pub(crate) use exponent::{greatest, silu_times, total};
 pub(crate) use floats::{add_scaled, dot};
 pub(crate) use form::Form;
 pub(crate) use linear::Linear;
 pub(crate) use mixture::{Expert, mixture};
-pub(crate) use rows::{Angles, Rotation, Rows, add, rms_norm, rotate, silu_product, softmax};
+pub(crate) use rows::{Angles, Rotation, Rows, add, add_then_norm, rms_norm, rotate, silu_product, softmax};
 pub(crate) use team::{Team, share};
 pub(crate) use tiles::{Tiles, VERSION as TILES_VERSION};
 

@@ -1,78 +1,96 @@
-//! Operations on rows of activations, and the view of a candle tensor as such rows.
+//! Rows of activations, and the operations on them.
 
-use candle_core::{CpuStorage, Device, Storage, StorageRef, Tensor};
-
-use super::{dot, exponent::silu_times, form::wide, team};
-use crate::Error;
+use super::{arena::Buffer, dot, exponent::silu_times, form::wide, team};
 
 /// Numbers that are worth a piece of work.
 const PIECE: usize = 1 << 14;
 
-/// A tensor of contiguous f32 rows on the CPU, held for reading.
-pub(crate) struct Rows<'a> {
-    storage: StorageRef<'a>,
-    start: usize,
-    count: usize,
+/// Rows of f32, one after another.
+#[derive(Debug, Clone)]
+pub(crate) struct Rows {
+    values: Buffer<f32>,
     width: usize,
 }
 
-impl<'a> Rows<'a> {
-    pub(crate) fn of(tensor: &'a Tensor) -> Result<Self, Error> {
-        let (count, width) = tensor.dims2()?;
-        let (storage, layout) = tensor.storage_and_layout();
-        let Some((start, _)) = layout.contiguous_offsets() else {
-            return Err(Error::Compute { problem: "rows are not contiguous".into() });
-        };
-        Ok(Self { storage, start, count, width })
+impl Rows {
+    /// `values` as rows of `width`, of which they are whole ones.
+    pub(crate) fn new(values: impl Into<Buffer<f32>>, width: usize) -> Self {
+        Self { values: values.into(), width: width.max(1) }
     }
 
-    pub(crate) fn as_slice(&self) -> Result<&[f32], Error> {
-        match &*self.storage {
-            Storage::Cpu(CpuStorage::F32(values)) => {
-                Ok(&values[self.start..self.start + self.count * self.width])
-            }
-            _ => Err(Error::Compute { problem: "rows are not f32 on the CPU".into() }),
-        }
+    /// Rows that are written whole before they are read.
+    pub(crate) fn stale(count: usize, width: usize) -> Self {
+        Self::new(Buffer::stale(count * width), width)
+    }
+
+    /// Rows of zeros.
+    pub(crate) fn zeroed(count: usize, width: usize) -> Self {
+        Self::new(Buffer::zeroed(count * width), width)
+    }
+
+    pub(crate) fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    pub(crate) fn values_mut(&mut self) -> &mut [f32] {
+        &mut self.values
     }
 
     pub(crate) fn count(&self) -> usize {
-        self.count
+        self.values.len() / self.width
+    }
+
+    pub(crate) fn width(&self) -> usize {
+        self.width
+    }
+
+    /// The rows, one by one.
+    pub(crate) fn each(&self) -> std::slice::ChunksExact<'_, f32> {
+        self.values.chunks_exact(self.width)
     }
 }
 
-/// The sum of two tensors of rows.
-pub(crate) fn add(left: &Tensor, right: &Tensor) -> Result<Tensor, Error> {
-    zip(left, right, |left, right| left + right)
+/// `gates` becomes `gate · sigmoid(gate) · up`, element by element.
+pub(crate) fn silu_product(gates: &mut Rows, ups: &Rows) {
+    let ups = ups.values();
+    team::share_runs(gates.values_mut(), PIECE, |at, gates| silu_times(gates, &ups[at * PIECE..]));
 }
 
-/// `gate · sigmoid(gate) · up`, element by element.
-pub(crate) fn silu_product(gate: &Tensor, up: &Tensor) -> Result<Tensor, Error> {
-    let (gate, up) = (Rows::of(gate)?, Rows::of(up)?);
-    let mut out = gate.as_slice()?.to_vec();
-    let up = up.as_slice()?;
-    team::share_runs(&mut out, PIECE, |at, out| silu_times(out, &up[at * PIECE..]));
-    Ok(Tensor::from_vec(out, (gate.count, gate.width), &Device::Cpu)?)
+/// Adds to `rows` what was given for them.
+pub(crate) fn add(rows: &mut Rows, given: &Rows) {
+    let given = given.values();
+    team::share_runs(rows.values_mut(), PIECE, |at, rows| add_each(rows, &given[at * PIECE..]));
 }
 
-fn zip(left: &Tensor, right: &Tensor, f: impl Fn(f32, f32) -> f32 + Sync) -> Result<Tensor, Error> {
-    let (left, right) = (Rows::of(left)?, Rows::of(right)?);
-    let mut out = left.as_slice()?.to_vec();
-    let right = right.as_slice()?;
-    team::share_runs(&mut out, PIECE, |at, out| {
-        for (left, right) in out.iter_mut().zip(&right[at * PIECE..]) {
-            *left = f(*left, *right);
-        }
+/// Adds to `rows` what was given for them, and returns the norm of the sums; in one pass.
+pub(crate) fn add_then_norm(rows: &mut Rows, given: &Rows, weight: &[f32], epsilon: f32) -> Rows {
+    let mut normed = Rows::stale(rows.count(), rows.width);
+    let piece = PIECE.next_multiple_of(rows.width);
+    let (given, length) = (given.values(), normed.values.len());
+    let out = team::Pieces::new(normed.values_mut());
+    team::share_runs(rows.values_mut(), piece, |at, rows| {
+        let start = at * piece;
+        add_each(rows, &given[start..]);
+        // SAFETY: each run of rows is given out once, and its place in the output is its own.
+        let out = unsafe { out.part(start, piece.min(length - start)) };
+        out.copy_from_slice(rows);
+        norm_in_place(out, weight, epsilon);
     });
-    Ok(Tensor::from_vec(out, (left.count, left.width), &Device::Cpu)?)
+    normed
+}
+
+fn add_each(left: &mut [f32], right: &[f32]) {
+    for (left, right) in left.iter_mut().zip(right) {
+        *left += right;
+    }
 }
 
 /// Each run of `weight.len()` values divided by its root mean square, times the weight.
-pub(crate) fn rms_norm(input: &Tensor, weight: &[f32], epsilon: f32) -> Result<Tensor, Error> {
-    let rows = Rows::of(input)?;
-    let mut out = rows.as_slice()?.to_vec();
+pub(crate) fn rms_norm(input: &Rows, weight: &[f32], epsilon: f32) -> Rows {
+    let mut out = input.clone();
     let piece = PIECE.next_multiple_of(weight.len().max(1));
-    team::share_runs(&mut out, piece, |_, out| norm_in_place(out, weight, epsilon));
-    Ok(Tensor::from_vec(out, (rows.count, rows.width), &Device::Cpu)?)
+    team::share_runs(out.values_mut(), piece, |_, out| norm_in_place(out, weight, epsilon));
+    out
 }
 
 fn norm_in_place(values: &mut [f32], weight: &[f32], epsilon: f32) {
@@ -118,13 +136,11 @@ impl Rotation {
     }
 }
 
-/// Norms each head where `norm` gives a weight, then turns it by its row's angles.
-pub(crate) fn rotate(input: &Tensor, norm: Option<(&[f32], f32)>, angles: &Angles) -> Result<Tensor, Error> {
-    let rows = Rows::of(input)?;
+/// Norms each head where `norm` gives a weight, then turns it by its row's angles; in one pass.
+pub(crate) fn rotate(rows: &mut Rows, norm: Option<(&[f32], f32)>, angles: &Angles) {
     let (pairs, width) = (angles.pairs, rows.width);
-    let mut out = rows.as_slice()?.to_vec();
-    let count = (PIECE / width.max(1)).max(1);
-    team::share_runs(&mut out, count * width, |piece, out| {
+    let count = (PIECE / width).max(1);
+    team::share_runs(rows.values_mut(), count * width, |piece, out| {
         if let Some((weight, epsilon)) = norm {
             norm_in_place(out, weight, epsilon);
         }
@@ -141,7 +157,6 @@ pub(crate) fn rotate(input: &Tensor, norm: Option<(&[f32], f32)>, angles: &Angle
             }
         }
     });
-    Ok(Tensor::from_vec(out, (rows.count, rows.width), &Device::Cpu)?)
 }
 
 fn turn_neighbours(head: &mut [f32], cos: &[f32], sin: &[f32]) {

@@ -8,7 +8,7 @@ use candle_core::{
 use half::bf16;
 
 use super::{
-    Linear, Rotation,
+    Buffer, Linear, Rotation, Rows, add, add_then_norm,
     floats::{dots, lanes, lanes_plain},
     rms_norm, rotate, softmax,
 };
@@ -49,17 +49,17 @@ fn check_product_of(kind: GgmlDType, columns: usize, tolerance: f32) {
     for offset in [0, 1] {
         let linear = Linear::new(mapped(&weight, offset)).unwrap();
         let product = linear.product(&input);
-        for (product, expected) in product.iter().zip(&expected) {
+        for (product, expected) in product.values().iter().zip(&expected) {
             assert!(
                 (product - expected).abs() < tolerance * 16.0,
                 "{kind:?}: {product} instead of {expected}"
             );
         }
-        for (row, alone) in input.chunks(columns).zip(product.chunks(outputs)) {
-            assert_eq!(linear.product(row), alone, "{kind:?}: a row alone has the same bits");
+        for (row, alone) in input.chunks(columns).zip(product.each()) {
+            assert_eq!(linear.product(row).values(), alone, "{kind:?}: a row alone has the same bits");
         }
-        let looked_up = linear.lookup([36, 0].into_iter()).unwrap().to_vec2::<f32>().unwrap();
-        assert_eq!(looked_up[0], plain.get(36).unwrap().to_vec1::<f32>().unwrap());
+        let looked_up = linear.lookup([36, 0].into_iter());
+        assert_eq!(looked_up.values()[..columns], plain.get(36).unwrap().to_vec1::<f32>().unwrap());
     }
 }
 
@@ -76,20 +76,49 @@ fn products_are_those_of_the_dequantised_weights() {
 
 #[test]
 fn a_norm_divides_by_the_root_mean_square_of_each_row() {
-    let input = Tensor::new(&[[3f32, 4.0], [0.0, 0.0]], &Device::Cpu).unwrap();
-    let out = rms_norm(&input, &[1.0, 2.0], 1e-6).unwrap().to_vec2::<f32>().unwrap();
+    let input = Rows::new(vec![3f32, 4.0, 0.0, 0.0], 2);
+    let normed = rms_norm(&input, &[1.0, 2.0], 1e-6);
+    let out = normed.values();
     let root = 12.5f32.sqrt();
-    assert!((out[0][0] - 3.0 / root).abs() < 1e-6 && (out[0][1] - 8.0 / root).abs() < 1e-6);
-    assert_eq!(out[1], [0.0, 0.0]);
+    assert!((out[0] - 3.0 / root).abs() < 1e-6 && (out[1] - 8.0 / root).abs() < 1e-6);
+    assert_eq!(out[2..], [0.0, 0.0]);
+}
+
+#[test]
+fn a_sum_and_its_norm_in_one_pass_are_those_of_two() {
+    for (count, width) in [(1, 48), (3, 48), (700, 48), (5, 20_000)] {
+        let (weight, given) = (wave(width, 0.3), Rows::new(wave(count * width, 0.11), width));
+        let mut sums = Rows::new(wave(count * width, 0.07), width);
+        let mut fused = sums.clone();
+        add(&mut sums, &given);
+        let expected = rms_norm(&sums, &weight, 1e-6);
+        let normed = add_then_norm(&mut fused, &given, &weight, 1e-6);
+        assert_eq!((fused.values(), normed.values()), (sums.values(), expected.values()), "{count}");
+    }
+}
+
+#[test]
+fn what_is_dropped_is_used_again_and_nothing_much_greater() {
+    let place = |buffer: &Buffer<f32>| buffer.as_ptr();
+    let (small, large) = (Buffer::<f32>::stale(5_000), Buffer::<f32>::stale(90_000));
+    let places = [place(&small), place(&large)];
+    drop((small, large));
+    let again = [Buffer::<f32>::stale(89_000), Buffer::<f32>::stale(4_900)];
+    assert_eq!([place(&again[1]), place(&again[0])], places);
+    drop(again);
+    let other = Buffer::<f32>::zeroed(10_000);
+    assert!(!places.contains(&place(&other)) && other.len() == 10_000);
+    let again = Buffer::<f32>::zeroed(80_000);
+    assert!(place(&again) == places[1] && again.iter().all(|number| *number == 0.0));
 }
 
 #[test]
 fn a_rotation_turns_halves_or_neighbours() {
-    let input = Tensor::new(&[[1f32, 2.0, 3.0, 4.0]], &Device::Cpu).unwrap();
     let check = |interleaved: bool, expected: [f32; 4]| {
         let rotation = Rotation { interleaved, frequencies: vec![std::f32::consts::FRAC_PI_2, 0.0] };
-        let out = rotate(&input, None, &rotation.angles(&[1])).unwrap().to_vec2::<f32>().unwrap();
-        let near = out[0].iter().zip(expected).all(|(out, expected)| (out - expected).abs() < 1e-6);
+        let mut out = Rows::new(vec![1f32, 2.0, 3.0, 4.0], 4);
+        rotate(&mut out, None, &rotation.angles(&[1]));
+        let near = out.values().iter().zip(expected).all(|(out, expected)| (out - expected).abs() < 1e-6);
         assert!(near, "{out:?} instead of {expected:?}");
     };
     check(false, [-3.0, 2.0, 1.0, 4.0]);

@@ -1,16 +1,11 @@
 //! Causal attention of ragged rows, each sequence against its own cache.
 
-use candle_core::{Device, Tensor};
-
 use super::{
     decoder::{Segment, asking},
     project::Projection,
     turns::Turns,
 };
-use crate::{
-    Error,
-    kernels::{Attend, Rows},
-};
+use crate::kernels::{Attend, Rows};
 
 /// One layer's attention weights.
 #[derive(Debug)]
@@ -30,16 +25,16 @@ impl Attention {
     pub(super) fn forward(
         &self,
         layer: usize,
-        input: &Tensor,
+        input: &Rows,
         turns: &Turns,
         segments: &mut [Segment<'_>],
-    ) -> Result<Tensor, Error> {
+    ) -> Rows {
         let norms = self.norms.as_ref();
-        let [query, key, value] = Projection::forward_all([&self.query, &self.key, &self.value], input)?;
-        let query = turns.apply(&query, norms.map(|n| (n.0.as_slice(), self.epsilon)))?;
-        let key = turns.apply(&key, norms.map(|n| (n.1.as_slice(), self.epsilon)))?;
-        let (query, key, value) = (Rows::of(&query)?, Rows::of(&key)?, Rows::of(&value)?);
-        let (query, key, value) = (query.as_slice()?, key.as_slice()?, value.as_slice()?);
+        let [mut query, mut key, value] =
+            Projection::forward_all([&self.query, &self.key, &self.value], input);
+        turns.apply(&mut query, norms.map(|n| (n.0.as_slice(), self.epsilon)));
+        turns.apply(&mut key, norms.map(|n| (n.1.as_slice(), self.epsilon)));
+        let (query, key, value) = (query.values(), key.values(), value.values());
         let shape = self.attend.shape;
         let mut row = 0;
         for segment in segments.iter_mut() {
@@ -49,7 +44,6 @@ impl Attention {
             row = rows.end;
         }
         let out = self.attend.attend(&asking(segments, layer), query);
-        let out = Tensor::from_vec(out, (row, self.attend.heads * shape.value_width), &Device::Cpu)?;
-        self.output.forward(&out)
+        self.output.forward(&Rows::new(out, self.attend.heads * shape.value_width))
     }
 }

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use candle_core::{Device, Tensor};
-
 use super::{
     attention::Attention,
     cache::Cache,
@@ -18,7 +16,7 @@ use super::{
 use crate::{
     Error, KvType,
     formats::ModelFile,
-    kernels::{Asking, Linear, Rows, add, rms_norm},
+    kernels::{Asking, Linear, Rows, add, add_then_norm, rms_norm},
     packed::Packing,
 };
 
@@ -86,28 +84,29 @@ pub(super) fn asking<'a>(segments: &'a [Segment<'_>], layer: usize) -> Vec<Askin
 impl Decoder {
     /// Reads every tensor that the configuration asks for.
     #[cfg(test)]
-    pub(crate) fn load(file: &ModelFile, config: Config) -> Result<Self, Error> {
+    pub(crate) fn load(file: &ModelFile, config: &Config) -> Result<Self, Error> {
         Self::load_in(file, config, Precision::File)
     }
 
     /// The same with all weights in the given numbers.
-    pub(crate) fn load_in(file: &ModelFile, config: Config, precision: Precision) -> Result<Self, Error> {
-        Self::read(&Loader::new(file, &config, precision, &Packing::Memory), config.clone())
+    pub(crate) fn load_in(file: &ModelFile, config: &Config, precision: Precision) -> Result<Self, Error> {
+        Self::read(&Loader::new(file, config, precision, &Packing::Memory), config)
     }
 
     /// The same with tiles from where `packing` has them.
-    pub(crate) fn load_packed(file: &ModelFile, config: Config, packing: &Packing) -> Result<Self, Error> {
-        Self::read(&Loader::new(file, &config, Precision::File, packing), config.clone())
+    pub(crate) fn load_packed(file: &ModelFile, config: &Config, packing: &Packing) -> Result<Self, Error> {
+        Self::read(&Loader::new(file, config, Precision::File, packing), config)
     }
 
-    fn read(loader: &Loader<'_>, config: Config) -> Result<Self, Error> {
+    fn read(loader: &Loader<'_>, config: &Config) -> Result<Self, Error> {
         let expert_load = ExpertLoad::new(config.experts.map_or(0, |experts| experts.count));
-        let layers = (0..config.layers).map(|index| layer(loader, &config, index, &expert_load));
+        let layers = (0..config.layers).map(|index| layer(loader, config, index, &expert_load));
         let layers = layers.collect::<Result<_, Error>>()?;
         let head_width = config.latent.map_or(config.heads.width, |latent| latent.rotated_width);
         let turnings = config.ropes.iter().map(|rope| Turning::new(rope, head_width)).collect();
         let (embedding, norm, head) = (loader.embedding()?, loader.norm()?, loader.head()?);
-        Ok(Self { embedding, layers, norm, head, turnings, expert_load, config })
+        loader.release();
+        Ok(Self { embedding, layers, norm, head, turnings, expert_load, config: config.clone() })
     }
 
     /// Keeps no more than `bytes_max` of experts in memory; they must lie in files.
@@ -175,77 +174,81 @@ impl Decoder {
             segments.iter().flat_map(|s| (0..s.tokens.len()).map(|at| s.cache.tokens() + at)).collect();
         let turns: Vec<Turns> = self.turnings.iter().map(|turning| turning.turns(&positions)).collect();
         let epsilon = self.config.norm_epsilon;
-        let mut rows = self.embed(ids)?;
+        let mut rows = self.embed(ids);
+        // What the layer before gave is added together with the norm of the sum.
+        let mut before: Option<Rows> = None;
         for (index, layer) in self.layers.iter().enumerate() {
             let turns = &turns[layer.rope];
-            let normed = rms_norm(&rows, &layer.attention_norm, epsilon)?;
+            let normed = match before.take() {
+                Some(given) => add_then_norm(&mut rows, &given, &layer.attention_norm, epsilon),
+                None => rms_norm(&rows, &layer.attention_norm, epsilon),
+            };
             let mut given = match &layer.attention {
-                Attending::Heads(heads) => heads.forward(index, &normed, turns, segments)?,
-                Attending::Latent(latent) => latent.forward(index, &normed, turns, segments)?,
+                Attending::Heads(heads) => heads.forward(index, &normed, turns, segments),
+                Attending::Latent(latent) => latent.forward(index, &normed, turns, segments),
             };
             if let Some([norm, _]) = &layer.result_norms {
-                given = rms_norm(&given, norm, epsilon)?;
+                given = rms_norm(&given, norm, epsilon);
             }
-            rows = add(&rows, &given)?;
-            let normed = rms_norm(&rows, &layer.mix_norm, epsilon)?;
+            let normed = add_then_norm(&mut rows, &given, &layer.mix_norm, epsilon);
             let mut given = match &layer.mix {
-                Mix::Dense(dense) => dense.forward(&normed)?,
+                Mix::Dense(dense) => dense.forward(&normed),
                 Mix::Experts(experts) => {
                     let chosen = chosen.as_mut().map(|layers| {
                         layers.push(Choices::new());
                         layers.last_mut()
                     });
-                    experts.forward(&normed, chosen.flatten())?
+                    experts.forward(&normed, chosen.flatten())
                 }
             };
             if let Some([_, norm]) = &layer.result_norms {
-                given = rms_norm(&given, norm, epsilon)?;
+                given = rms_norm(&given, norm, epsilon);
             }
-            rows = add(&rows, &given)?;
+            before = Some(given);
         }
-        let scores = self.scores(&rows, segments)?;
+        if let Some(given) = before {
+            add(&mut rows, &given);
+        }
+        let scores = self.scores(&rows, segments);
         for segment in segments {
             segment.cache.advance(segment.tokens.len());
         }
         Ok(scores)
     }
 
-    fn embed(&self, ids: Vec<u32>) -> Result<Tensor, Error> {
-        let rows = self.embedding.lookup(ids.into_iter())?;
+    fn embed(&self, ids: Vec<u32>) -> Rows {
+        let mut rows = self.embedding.lookup(ids.into_iter());
         let scale = self.config.embedding_scale;
-        if scale == 1.0 {
-            return Ok(rows);
+        if scale != 1.0 {
+            rows.values_mut().iter_mut().for_each(|value| *value *= scale);
         }
-        let shape = rows.dims2()?;
-        let scaled: Vec<f32> = Rows::of(&rows)?.as_slice()?.iter().map(|value| value * scale).collect();
-        Ok(Tensor::from_vec(scaled, shape, &Device::Cpu)?)
+        rows
     }
 
     /// The head's product with the last row of each segment that wants scores.
-    fn scores(&self, rows: &Tensor, segments: &[Segment<'_>]) -> Result<Vec<Vec<f32>>, Error> {
+    fn scores(&self, rows: &Rows, segments: &[Segment<'_>]) -> Vec<Vec<f32>> {
         let width = self.config.hidden;
-        let rows = Rows::of(rows)?;
-        let rows = rows.as_slice()?;
-        let mut last = Vec::new();
+        let wanted = segments.iter().filter(|segment| segment.scores).count();
+        if wanted == 0 {
+            return Vec::new();
+        }
+        let mut last = Rows::stale(wanted, width);
+        let mut places = last.values_mut().chunks_exact_mut(width);
         let mut end = 0;
         for segment in segments {
             end += segment.tokens.len();
-            if segment.scores {
-                last.extend_from_slice(&rows[(end - 1) * width..end * width]);
+            if segment.scores
+                && let Some(place) = places.next()
+            {
+                place.copy_from_slice(&rows.values()[(end - 1) * width..end * width]);
             }
         }
-        let count = last.len() / width;
-        if count == 0 {
-            return Ok(Vec::new());
-        }
-        let last = Tensor::from_vec(last, (count, width), &Device::Cpu)?;
-        let normed = rms_norm(&last, &self.norm, self.config.norm_epsilon)?;
-        let normed = Rows::of(&normed)?;
-        let mut scores = self.head.as_ref().unwrap_or(&self.embedding).product(normed.as_slice()?);
+        let normed = rms_norm(&last, &self.norm, self.config.norm_epsilon);
+        let mut scores = self.head.as_ref().unwrap_or(&self.embedding).product(normed.values());
         if let Some(cap) = self.config.score_cap {
-            scores.iter_mut().for_each(|score| *score = cap * (*score / cap).tanh());
+            scores.values_mut().iter_mut().for_each(|score| *score = cap * (*score / cap).tanh());
         }
-        Ok(scores.chunks_exact(self.config.vocabulary).map(<[f32]>::to_vec).collect())
+        scores.each().map(<[f32]>::to_vec).collect()
     }
 }
 

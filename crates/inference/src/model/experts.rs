@@ -5,15 +5,13 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use candle_core::{Device, Tensor};
-
 use super::{
     config::{Activation, Experts as Config, Groups, Scoring},
     project::{Gated, Projection},
     residency::{Seat, Tally},
 };
 use crate::{
-    Error, ExpertCounters,
+    ExpertCounters,
     kernels::{Expert, Rows, add_scaled, mixture, softmax},
 };
 
@@ -82,11 +80,8 @@ struct Group {
 
 impl Experts {
     /// The mixture's rows; `chosen` is told of the choices where someone asks.
-    pub(super) fn forward(&self, input: &Tensor, chosen: Option<&mut Choices>) -> Result<Tensor, Error> {
-        let (count, width) = input.dims2()?;
-        let rows = Rows::of(input)?;
-        let rows = rows.as_slice()?;
-        let groups = self.route(input, chosen)?;
+    pub(super) fn forward(&self, input: &Rows, chosen: Option<&mut Choices>) -> Rows {
+        let groups = self.route(input, chosen);
         // Each expert with rows computes them in one product; the others are not touched.
         let busy: Vec<(usize, &Group)> =
             groups.iter().enumerate().filter(|(_, g)| !g.rows.is_empty()).collect();
@@ -95,20 +90,18 @@ impl Experts {
         }
         if let Some(seat) = &self.seat {
             let busy: Vec<(usize, usize)> = busy.iter().map(|(e, group)| (*e, group.rows.len())).collect();
-            seat.take(&busy, input)?;
+            seat.take(&busy, input);
         }
-        let mut out = match self.mixed(&busy, rows, count) {
-            Some(mixed) => mixed,
-            None => self.one_by_one(&busy, rows, (count, width))?,
-        };
+        let mixed = self.mixed(&busy, input);
+        let mut out = mixed.unwrap_or_else(|| self.one_by_one(&busy, input));
         if let Some(shared) = &self.shared {
-            shared.add(input, &mut out)?;
+            shared.add(input, &mut out);
         }
-        Ok(Tensor::from_vec(out, (count, width), &Device::Cpu)?)
+        out
     }
 
     /// All experts' products shared out together, where their form allows.
-    fn mixed(&self, busy: &[(usize, &Group)], rows: &[f32], count: usize) -> Option<Vec<f32>> {
+    fn mixed(&self, busy: &[(usize, &Group)], input: &Rows) -> Option<Rows> {
         let experts: Vec<Expert<'_>> = busy
             .iter()
             .map(|(expert, group)| {
@@ -119,41 +112,31 @@ impl Experts {
                 (plain && *activation == Activation::Silu).then_some(expert)
             })
             .collect::<Option<_>>()?;
-        mixture(&experts, rows, count)
+        mixture(&experts, input.values(), input.count())
     }
 
-    fn one_by_one(
-        &self,
-        busy: &[(usize, &Group)],
-        rows: &[f32],
-        (count, width): (usize, usize),
-    ) -> Result<Vec<f32>, Error> {
-        let compute = |(expert, group): &(usize, &Group)| {
-            let gathered: Vec<f32> = group
-                .rows
-                .iter()
-                .flat_map(|(row, _)| &rows[row * width..(row + 1) * width])
-                .copied()
-                .collect();
-            let gathered = Tensor::from_vec(gathered, (group.rows.len(), width), &Device::Cpu)?;
-            self.experts[*expert].forward(&gathered)
-        };
-        let parts: Vec<Tensor> = busy.iter().map(compute).collect::<Result<_, _>>()?;
+    fn one_by_one(&self, busy: &[(usize, &Group)], input: &Rows) -> Rows {
+        let width = input.width();
+        let row_of = |row: usize| row * width..(row + 1) * width;
+        let mut out = Rows::zeroed(input.count(), width);
         // Summed in the order of the experts, so that a row's sum does not depend on its neighbours.
-        let mut out = vec![0f32; count * width];
-        for ((_, group), part) in busy.iter().zip(&parts) {
-            let part = Rows::of(part)?;
-            for ((row, weight), part) in group.rows.iter().zip(part.as_slice()?.chunks_exact(width)) {
-                add_scaled(&mut out[row * width..(row + 1) * width], *weight, part);
+        for (expert, group) in busy {
+            let mut gathered = Rows::stale(group.rows.len(), width);
+            for (to, (row, _)) in gathered.values_mut().chunks_exact_mut(width).zip(&group.rows) {
+                to.copy_from_slice(&input.values()[row_of(*row)]);
+            }
+            let part = self.experts[*expert].forward(&gathered);
+            for ((row, weight), part) in group.rows.iter().zip(part.each()) {
+                add_scaled(&mut out.values_mut()[row_of(*row)], *weight, part);
             }
         }
-        Ok(out)
+        out
     }
 
     /// Chooses each row's experts and groups the rows by expert.
-    fn route(&self, input: &Tensor, mut chosen: Option<&mut Choices>) -> Result<Vec<Group>, Error> {
+    fn route(&self, input: &Rows, mut chosen: Option<&mut Choices>) -> Vec<Group> {
         let mut groups = vec![Group::default(); self.experts.len()];
-        for (row, weighted) in self.router.choices(input)?.into_iter().enumerate() {
+        for (row, weighted) in self.router.choices(input).into_iter().enumerate() {
             if let Some(chosen) = &mut chosen {
                 chosen.push(weighted.iter().map(|(expert, _)| *expert).collect());
             }
@@ -161,17 +144,15 @@ impl Experts {
                 groups[expert].rows.push((row, weight));
             }
         }
-        Ok(groups)
+        groups
     }
 }
 
 impl Router {
     /// Each row's experts with their weights, the best first.
-    pub(super) fn choices(&self, input: &Tensor) -> Result<Vec<Vec<(usize, f32)>>, Error> {
-        let scores = self.projection.forward(input)?;
-        let scores = Rows::of(&scores)?;
-        let mut scores = scores.as_slice()?.to_vec();
-        Ok(scores.chunks_exact_mut(self.config.count).map(|scores| self.choose(scores)).collect())
+    pub(super) fn choices(&self, input: &Rows) -> Vec<Vec<(usize, f32)>> {
+        let mut scores = self.projection.forward(input);
+        scores.values_mut().chunks_exact_mut(self.config.count).map(|scores| self.choose(scores)).collect()
     }
 
     /// A row's experts with their weights, the best first.
@@ -218,22 +199,13 @@ fn leave_out(ranks: &mut [f32], groups: Groups) {
 
 impl SharedExperts {
     /// Adds to each row what the shared experts give for it.
-    fn add(&self, input: &Tensor, out: &mut [f32]) -> Result<(), Error> {
-        let (count, width) = input.dims2()?;
-        let given = self.experts.forward(input)?;
-        let given = Rows::of(&given)?;
-        let weights = match &self.gate {
-            Some(gate) => {
-                let scores = gate.forward(input)?;
-                let scores = Rows::of(&scores)?;
-                scores.as_slice()?.iter().map(|s| 1.0 / (1.0 + (-s).exp())).collect()
-            }
-            None => vec![1.0; count],
-        };
-        let rows = out.chunks_exact_mut(width).zip(given.as_slice()?.chunks_exact(width));
-        for ((out, given), weight) in rows.zip(weights) {
-            add_scaled(out, weight, given);
+    fn add(&self, input: &Rows, out: &mut Rows) {
+        let width = out.width();
+        let given = self.experts.forward(input);
+        let scores = self.gate.as_ref().map(|gate| gate.forward(input));
+        for (row, out) in out.values_mut().chunks_exact_mut(width).enumerate() {
+            let weight = scores.as_ref().map_or(1.0, |scores| 1.0 / (1.0 + (-scores.values()[row]).exp()));
+            add_scaled(out, weight, &given.values()[row * width..(row + 1) * width]);
         }
-        Ok(())
     }
 }

@@ -1,18 +1,13 @@
 //! Attention over compressed keys and values: one short vector per token is cached for all heads (DeepSeek-V2,
 //! section 2.1), and the heads' own projections are moved to the queries and to the results.
 
-use candle_core::{Device, Tensor};
-
 use super::{
     config::Latent,
     decoder::{Segment, asking},
     project::Projection,
     turns::Turns,
 };
-use crate::{
-    Error,
-    kernels::{Attend, Linear, Rows, rms_norm},
-};
+use crate::kernels::{Attend, Linear, Rows, rms_norm};
 
 /// One layer's weights.
 #[derive(Debug)]
@@ -45,12 +40,10 @@ pub(super) enum Query {
 }
 
 impl Query {
-    fn forward(&self, input: &Tensor, epsilon: f32) -> Result<Tensor, Error> {
+    fn forward(&self, input: &Rows, epsilon: f32) -> Rows {
         match self {
             Self::Direct(direct) => direct.forward(input),
-            Self::Compressed { down, norm, up } => {
-                up.forward(&rms_norm(&down.forward(input)?, norm, epsilon)?)
-            }
+            Self::Compressed { down, norm, up } => up.forward(&rms_norm(&down.forward(input), norm, epsilon)),
         }
     }
 }
@@ -60,16 +53,16 @@ impl LatentAttention {
     pub(super) fn forward(
         &self,
         layer: usize,
-        input: &Tensor,
+        input: &Rows,
         turns: &Turns,
         segments: &mut [Segment<'_>],
-    ) -> Result<Tensor, Error> {
-        let count = input.dims2()?.0;
-        let keys = self.keys(input, turns)?;
-        let queries = self.queries(input, turns)?;
+    ) -> Rows {
+        let keys = self.keys(input, turns);
+        let queries = self.queries(input, turns);
         let Latent { key_rank, value_width, .. } = self.widths;
         let (heads, shape) = (self.heads.len(), self.attend.shape);
-        let values = columns(&keys, shape.key_width, 0, key_rank);
+        let values = columns(&keys, 0, key_rank);
+        let (keys, values) = (keys.values(), values.values());
         let mut row = 0;
         for segment in segments.iter_mut() {
             let rows = row..row + segment.tokens.len();
@@ -77,67 +70,59 @@ impl LatentAttention {
             segment.cache.extend(layer, shape, &keys[of(shape.key_width)], &values[of(key_rank)]);
             row = rows.end;
         }
-        let taken = self.attend.attend(&asking(segments, layer), &queries);
-        let mut out = vec![0f32; count * heads * value_width];
+        let taken = self.attend.attend(&asking(segments, layer), queries.values());
+        let taken = Rows::new(taken, heads * key_rank);
+        let mut out = Rows::stale(taken.count(), heads * value_width);
         for (at, head) in self.heads.iter().enumerate() {
-            let values = head.value.product(&columns(&taken, heads * key_rank, at * key_rank, key_rank));
-            put_columns(&mut out, heads * value_width, at * value_width, (&values, value_width));
+            let values = head.value.product(columns(&taken, at * key_rank, key_rank).values());
+            put_columns(&mut out, at * value_width, &values);
         }
-        let out = Tensor::from_vec(out, (count, heads * value_width), &Device::Cpu)?;
         self.output.forward(&out)
     }
 
     /// What is cached of each row: the compressed vector, then the rotated part.
-    fn keys(&self, input: &Tensor, turns: &Turns) -> Result<Vec<f32>, Error> {
+    fn keys(&self, input: &Rows, turns: &Turns) -> Rows {
         let Latent { key_rank, rotated_width, .. } = self.widths;
-        let both = self.compress.forward(input)?;
-        let count = both.dims2()?.0;
-        let rows = Rows::of(&both)?;
-        let rows = rows.as_slice()?;
-        let width = key_rank + rotated_width;
-        let part = |start, width_of| {
-            let values = columns(rows, width, start, width_of);
-            Tensor::from_vec(values, (count, width_of), &Device::Cpu)
-        };
-        let compressed = rms_norm(&part(0, key_rank)?, &self.compress_norm, self.epsilon)?;
-        let rotated = turns.apply(&part(key_rank, rotated_width)?, None)?;
-        let mut out = vec![0f32; count * width];
-        put_columns(&mut out, width, 0, (Rows::of(&compressed)?.as_slice()?, key_rank));
-        put_columns(&mut out, width, key_rank, (Rows::of(&rotated)?.as_slice()?, rotated_width));
-        Ok(out)
+        let mut both = self.compress.forward(input);
+        let compressed = rms_norm(&columns(&both, 0, key_rank), &self.compress_norm, self.epsilon);
+        let mut rotated = columns(&both, key_rank, rotated_width);
+        turns.apply(&mut rotated, None);
+        put_columns(&mut both, 0, &compressed);
+        put_columns(&mut both, key_rank, &rotated);
+        both
     }
 
     /// Queries that fit what is cached, head after head.
-    fn queries(&self, input: &Tensor, turns: &Turns) -> Result<Vec<f32>, Error> {
+    fn queries(&self, input: &Rows, turns: &Turns) -> Rows {
         let Latent { key_rank, plain_width, rotated_width, .. } = self.widths;
-        let raw = self.query.forward(input, self.epsilon)?;
-        let count = raw.dims2()?.0;
-        let raw = Rows::of(&raw)?;
-        let raw = raw.as_slice()?;
-        let (heads, raw_width) = (self.heads.len(), plain_width + rotated_width);
-        let width = heads * (key_rank + rotated_width);
-        let mut out = vec![0f32; count * width];
+        let raw = self.query.forward(input, self.epsilon);
+        let raw_width = plain_width + rotated_width;
+        let mut out = Rows::stale(raw.count(), self.heads.len() * (key_rank + rotated_width));
         for (at, head) in self.heads.iter().enumerate() {
-            let plain = columns(raw, heads * raw_width, at * raw_width, plain_width);
+            let plain = columns(&raw, at * raw_width, plain_width);
             let start = at * (key_rank + rotated_width);
-            put_columns(&mut out, width, start, (&head.query.product(&plain), key_rank));
-            let rotated = columns(raw, heads * raw_width, at * raw_width + plain_width, rotated_width);
-            let rotated =
-                turns.apply(&Tensor::from_vec(rotated, (count, rotated_width), &Device::Cpu)?, None)?;
-            put_columns(&mut out, width, start + key_rank, (Rows::of(&rotated)?.as_slice()?, rotated_width));
+            put_columns(&mut out, start, &head.query.product(plain.values()));
+            let mut rotated = columns(&raw, at * raw_width + plain_width, rotated_width);
+            turns.apply(&mut rotated, None);
+            put_columns(&mut out, start + key_rank, &rotated);
         }
-        Ok(out)
+        out
     }
 }
 
-/// Columns `start..start + count` of rows of `width`.
-fn columns(rows: &[f32], width: usize, start: usize, count: usize) -> Vec<f32> {
-    rows.chunks_exact(width).flat_map(|row| &row[start..start + count]).copied().collect()
+/// Columns `start..start + count`.
+fn columns(rows: &Rows, start: usize, count: usize) -> Rows {
+    let mut out = Rows::stale(rows.count(), count);
+    for (out, row) in out.values_mut().chunks_exact_mut(count.max(1)).zip(rows.each()) {
+        out.copy_from_slice(&row[start..start + count]);
+    }
+    out
 }
 
-/// Writes rows of columns into rows of `width` from column `start` on.
-fn put_columns(rows: &mut [f32], width: usize, start: usize, (values, count): (&[f32], usize)) {
-    for (row, values) in rows.chunks_exact_mut(width).zip(values.chunks_exact(count)) {
-        row[start..start + count].copy_from_slice(values);
+/// Writes columns from column `start` on.
+fn put_columns(rows: &mut Rows, start: usize, columns: &Rows) {
+    let (width, count) = (rows.width(), columns.width());
+    for (row, columns) in rows.values_mut().chunks_exact_mut(width).zip(columns.each()) {
+        row[start..start + count].copy_from_slice(columns);
     }
 }

@@ -13,13 +13,11 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use candle_core::{Device, Tensor};
-
 use super::{
     experts::{Experts, Router},
     project::Gated,
 };
-use crate::{Error, ExpertCounters, formats::Bytes, kernels::Rows};
+use crate::{ExpertCounters, formats::Bytes, kernels::Rows};
 
 /// A use counts half after so many steps.
 const HALF_LIFE_STEPS: f32 = 64.0;
@@ -343,19 +341,17 @@ impl Residency {
 impl Seat {
     /// Takes in the experts that are needed now, each with its number of rows, and asks for those that the next layer
     /// is expected to need for the rows in `input`.
-    pub(super) fn take(&self, busy: &[(usize, usize)], input: &Tensor) -> Result<(), Error> {
-        let (rows, width) = input.dims2()?;
-        self.residency.need(self.layer, busy, rows);
-        let Some(Next { router, scale }) = &self.next else { return Ok(()) };
-        let values = Rows::of(input)?;
-        let values = values.as_slice()?.chunks_exact(width);
-        let scaled: Vec<f32> = values.flat_map(|row| row.iter().zip(scale).map(|(v, s)| v * s)).collect();
+    pub(super) fn take(&self, busy: &[(usize, usize)], input: &Rows) {
+        self.residency.need(self.layer, busy, input.count());
+        let Some(Next { router, scale }) = &self.next else { return };
+        let mut scaled = Rows::stale(input.count(), input.width());
+        let rows = scaled.values_mut().chunks_exact_mut(input.width()).zip(input.each());
+        rows.for_each(|(to, row)| to.iter_mut().zip(row).zip(scale).for_each(|((to, v), s)| *to = v * s));
         let mut expected = vec![0; router.config.count];
-        for choice in router.choices(&Tensor::from_vec(scaled, (rows, width), &Device::Cpu)?)? {
+        for choice in router.choices(&scaled) {
             choice.iter().for_each(|(expert, _)| expected[*expert] += 1);
         }
         let expected = expected.into_iter().enumerate().filter(|(_, rows)| *rows > 0).collect();
         self.residency.expect(self.layer + 1, expected, busy);
-        Ok(())
     }
 }

@@ -11,7 +11,7 @@ use crate::{formats::ModelFile, kernels::Team, tiny::Tiny};
 fn load(path: &Path) -> Decoder {
     let file = ModelFile::open(path).unwrap();
     let config = Config::read(&file).unwrap();
-    Decoder::load(&file, config).unwrap()
+    Decoder::load(&file, &config).unwrap()
 }
 
 fn ids(count: usize, seed: u32) -> Vec<u32> {

@@ -1,12 +1,7 @@
 //! How queries and keys are turned by their position, for the kinds of rotation that the plain kernel does not do.
 
-use candle_core::{Device, Tensor};
-
 use super::config::Rope;
-use crate::{
-    Error,
-    kernels::{Angles, Rotation, Rows, rms_norm, rotate},
-};
+use crate::kernels::{Angles, Rotation, Rows, rms_norm, rotate};
 
 /// A rotation made ready: its frequencies.
 #[derive(Debug)]
@@ -62,17 +57,17 @@ impl Turning {
 
 impl Turns {
     /// Norms each head where `norm` gives a weight, then turns it by its row's angles.
-    pub(super) fn apply(&self, input: &Tensor, norm: Option<(&[f32], f32)>) -> Result<Tensor, Error> {
-        let part = match self {
-            Self::Whole(angles) => return rotate(input, norm, angles),
-            Self::Part(part) => part,
-        };
-        let normed = norm.map(|(weight, epsilon)| rms_norm(input, weight, epsilon)).transpose()?;
-        let rows = Rows::of(normed.as_ref().unwrap_or(input))?;
-        let mut out = rows.as_slice()?.to_vec();
-        let row_width = out.len() / rows.count().max(1);
-        part.turn(&mut out, row_width);
-        Ok(Tensor::from_vec(out, (rows.count(), row_width), &Device::Cpu)?)
+    pub(super) fn apply(&self, rows: &mut Rows, norm: Option<(&[f32], f32)>) {
+        match self {
+            Self::Whole(angles) => rotate(rows, norm, angles),
+            Self::Part(part) => {
+                if let Some((weight, epsilon)) = norm {
+                    *rows = rms_norm(rows, weight, epsilon);
+                }
+                let width = rows.width();
+                part.turn(rows.values_mut(), width);
+            }
+        }
     }
 }
 

@@ -22,7 +22,7 @@ fn options(model: &Path, folder: &Path) -> Options {
 fn load(options: &Options) -> (Decoder, LoadReport) {
     let file = options.open_model().unwrap();
     let config = Config::read(&file).unwrap();
-    Team::new(2).unwrap().install(|| options.load(&file, config)).unwrap()
+    Team::new(2).unwrap().install(|| options.load(&file, &config)).unwrap()
 }
 
 fn scores(decoder: &Decoder) -> Vec<f32> {

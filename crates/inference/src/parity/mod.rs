@@ -146,7 +146,7 @@ struct Model {
 
 impl Model {
     fn decoder(&self, tokens: usize, precision: Precision) -> Result<Decoder, Error> {
-        Decoder::load_in(&self.file, self.config.clone().for_context(tokens), precision)
+        Decoder::load_in(&self.file, &self.config.clone().for_context(tokens), precision)
     }
 }
 

@@ -5,7 +5,7 @@
 //! the words of four columns lie side by side, one per row.
 
 use super::layout::Format;
-use crate::kernels::team;
+use crate::kernels::{Buffer, team};
 
 /// Rows of a panel, the largest that fits.
 const PANELS: [usize; 5] = [12, 8, 4, 2, 1];
@@ -22,9 +22,9 @@ pub(crate) struct Input {
     pub(super) format: Format,
     pub(super) columns: usize,
     panels: Vec<Place>,
-    values: Vec<i32>,
-    scales: Vec<f32>,
-    sums: Vec<i32>,
+    values: Buffer<i32>,
+    scales: Buffer<f32>,
+    sums: Buffer<i32>,
 }
 
 /// Which rows a panel holds.
@@ -50,33 +50,33 @@ pub(super) struct Panel<'a> {
 }
 
 impl Input {
-    /// The rows of `floats` whose numbers `order` gives, in groups of which each starts a panel. Every number in `order`
-    /// is below `floats.len() / columns`, and the groups are as long as `order` together.
+    /// The rows of `floats` that `order` gives, of which each of `groups` starts a panel. Every row that `order` gives
+    /// is below `floats.len() / columns`.
     pub(crate) fn gather(
         format: Format,
         columns: usize,
         floats: &[f32],
-        order: &[usize],
-        groups: &[usize],
+        order: impl Fn(usize) -> usize + Sync,
+        groups: impl Iterator<Item = usize>,
     ) -> Self {
-        let rows = order.len();
+        let panels = panels(groups);
+        let rows = panels.last().map_or(0, |place| place.first + place.rows);
         let segments = columns / format.segment();
         let mut input = Self {
             format,
             columns,
-            panels: panels(groups),
-            values: vec![0; rows * columns / 4],
-            scales: vec![0.0; rows * segments],
-            sums: vec![0; rows * segments * format.sums()],
+            panels,
+            values: Buffer::stale(rows * columns / 4),
+            scales: Buffer::stale(rows * segments),
+            sums: Buffer::stale(rows * segments * format.sums()),
         };
-        input.fill(|row| &floats[order[row] * columns..(order[row] + 1) * columns]);
+        input.fill(|row| &floats[order(row) * columns..][..columns]);
         input
     }
 
     /// All rows of `floats`.
     pub(crate) fn new(format: Format, columns: usize, floats: &[f32]) -> Self {
-        let order: Vec<usize> = (0..floats.len() / columns).collect();
-        Self::gather(format, columns, floats, &order, &[order.len()])
+        Self::gather(format, columns, floats, |row| row, std::iter::once(floats.len() / columns))
     }
 
     fn fill<'f>(&mut self, row: impl Fn(usize) -> &'f [f32] + Sync) {
@@ -136,10 +136,10 @@ impl Input {
 }
 
 /// Cuts each group into panels.
-fn panels(groups: &[usize]) -> Vec<Place> {
+fn panels(groups: impl Iterator<Item = usize>) -> Vec<Place> {
     let mut places = Vec::new();
     let mut first = 0;
-    for &group in groups {
+    for group in groups {
         let mut left = group;
         for size in PANELS {
             while left >= size {

@@ -24,13 +24,12 @@ pub(crate) struct Job<'a> {
     pub(crate) second: Option<&'a Tiles>,
     /// Whole groups of `input`'s rows, from the first to before the last.
     pub(crate) rows: (usize, usize),
-    /// Where the products of `input`'s row 0 would stand in the output; a row takes `weights.outputs()` numbers.
-    pub(crate) start: usize,
 }
 
 /// A job and the pieces that it is cut into.
 struct Cut<'a> {
     job: Job<'a>,
+    out: team::Pieces<'a, f32>,
     panels: std::ops::Range<usize>,
     /// Tiles of one piece.
     step: usize,
@@ -38,35 +37,36 @@ struct Cut<'a> {
     end: usize,
 }
 
-/// Writes the products of all jobs. What different jobs write must not overlap: each job has rows of its own, or a
-/// region of `out` of its own.
-pub(crate) fn products(jobs: &[Job<'_>], out: &mut [f32]) {
+/// Writes the products of each job to its output, where row 0 of the job's input has the first `weights.outputs()`
+/// numbers. Jobs that write to the same output have rows of their own.
+pub(crate) fn products<'a>(jobs: impl IntoIterator<Item = (Job<'a>, team::Pieces<'a, f32>)>) {
     let work = |job: &Job<'_>| {
         let matrices = 1 + usize::from(job.second.is_some());
         (job.rows.1 - job.rows.0) * job.weights.inputs() * job.weights.outputs() * matrices
     };
-    let all: usize = jobs.iter().map(work).sum();
-    let piece = (all / (team::size() * PIECES_PER_THREAD)).max(PIECE_WORK_MIN);
-    let mut end = 0;
-    let cuts: Vec<Cut<'_>> = jobs
-        .iter()
-        .filter(|job| job.rows.1 > job.rows.0)
-        .map(|job| {
-            check(job);
-            let tiles = job.weights.tiles();
-            let by_work = (tiles * piece).checked_div(work(job)).unwrap_or(tiles);
-            let by_bytes = PIECE_BYTES_MAX / job.weights.tile_bytes();
-            let step = by_work.min(by_bytes).clamp(1, tiles);
-            end += tiles.div_ceil(step);
-            Cut { job: *job, panels: job.input.panels_of(job.rows.0, job.rows.1), step, end }
+    let jobs = jobs.into_iter().filter(|(job, _)| job.rows.1 > job.rows.0);
+    let mut cuts: Vec<Cut<'_>> = jobs
+        .map(|(job, out)| {
+            check(&job);
+            Cut { job, out, panels: job.input.panels_of(job.rows.0, job.rows.1), step: 1, end: 0 }
         })
         .collect();
+    let all: usize = cuts.iter().map(|cut| work(&cut.job)).sum();
+    let piece = (all / (team::size() * PIECES_PER_THREAD)).max(PIECE_WORK_MIN);
+    let mut end = 0;
+    for cut in &mut cuts {
+        let tiles = cut.job.weights.tiles();
+        let by_work = (tiles * piece).checked_div(work(&cut.job)).unwrap_or(tiles);
+        let by_bytes = PIECE_BYTES_MAX / cut.job.weights.tile_bytes();
+        cut.step = by_work.min(by_bytes).clamp(1, tiles);
+        end += tiles.div_ceil(cut.step);
+        cut.end = end;
+    }
     let form = Form::best();
-    let out = team::Pieces::new(out);
     let one = |piece: usize| {
         let at = cuts.partition_point(|cut| cut.end <= piece);
         let first = if at == 0 { 0 } else { cuts[at - 1].end };
-        cuts[at].compute(form, piece - first, &out);
+        cuts[at].compute(form, piece - first);
     };
     if all < PIECE_WORK_MIN { (0..end).for_each(one) } else { team::share(end, one) }
 }
@@ -82,8 +82,8 @@ fn check(job: &Job<'_>) {
 }
 
 impl Cut<'_> {
-    fn compute(&self, form: Form, piece: usize, out: &team::Pieces<'_, f32>) {
-        let Job { input, weights, second, start, .. } = self.job;
+    fn compute(&self, form: Form, piece: usize) {
+        let Job { input, weights, second, .. } = self.job;
         let outputs = weights.outputs();
         let tiles = piece * self.step..((piece + 1) * self.step).min(weights.tiles());
         let mut sums = [[0f32; LANES]; ROWS_MAX];
@@ -103,7 +103,7 @@ impl Cut<'_> {
                 let length = LANES.min(outputs - first);
                 for (row, sums) in sums.iter().enumerate() {
                     // SAFETY: rows of jobs do not overlap, and a tile of a job is in one piece, asked for once.
-                    let out = unsafe { out.part(start + (panel.first + row) * outputs + first, length) };
+                    let out = unsafe { self.out.part((panel.first + row) * outputs + first, length) };
                     out.copy_from_slice(&sums[..length]);
                 }
             }

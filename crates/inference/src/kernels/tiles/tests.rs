@@ -6,7 +6,7 @@ use candle_core::{
 };
 use proptest::prelude::*;
 
-use super::{Form, Format, Input, Job, LANES, Tiles, products, tile_product};
+use super::{Form, Format, Input, Job, LANES, Tiles, products, team, tile_product};
 use crate::formats::Bytes;
 
 const KINDS: [GgmlDType; 4] = [GgmlDType::Q4_0, GgmlDType::Q8_0, GgmlDType::Q4K, GgmlDType::Q6K];
@@ -33,7 +33,8 @@ fn product(tiles: &Tiles, floats: &[f32]) -> Vec<f32> {
     let input = Input::new(tiles.format(), tiles.inputs(), floats);
     let mut out = vec![0.0; input.rows() * tiles.outputs()];
     let rows = (0, input.rows());
-    products(&[Job { input: &input, weights: tiles, second: None, rows, start: 0 }], &mut out);
+    let job = Job { input: &input, weights: tiles, second: None, rows };
+    products([(job, team::Pieces::new(&mut out))]);
     out
 }
 
@@ -147,10 +148,11 @@ fn gathered_groups_and_gates_are_the_products_of_their_rows() {
     let (up, _) = matrix(GgmlDType::Q4K, 37, 512, 6);
     let floats = noise(6 * 512, 7);
     let (order, groups) = ([3, 3, 0, 5, 1], [2, 0, 3]);
-    let input = Input::gather(Format::Q4K, 512, &floats, &order, &groups);
+    let input = Input::gather(Format::Q4K, 512, &floats, |at| order[at], groups.into_iter());
     let mut out = vec![0.0; 5 * 37];
-    let job = |weights, second, rows| Job { input: &input, weights, second, rows, start: 0 };
-    products(&[job(&gate, None, (0, 2)), job(&up, Some(&gate), (2, 5))], &mut out);
+    let all = team::Pieces::new(&mut out);
+    let job = |weights, second, rows| (Job { input: &input, weights, second, rows }, all);
+    products([job(&gate, None, (0, 2)), job(&up, Some(&gate), (2, 5))]);
     let row = |at: usize| &floats[order[at] * 512..(order[at] + 1) * 512];
     for at in 0..5 {
         let (gates, ups) = (product(&gate, row(at)), product(&up, row(at)));

@@ -20,7 +20,7 @@ fn tiny() -> Tiny {
 fn load(options: &Options) -> Result<Decoder, Error> {
     let file = options.open_model()?;
     let config = Config::read(&file)?;
-    Team::new(2).unwrap().install(|| options.load(&file, config)).map(|(decoder, _)| decoder)
+    Team::new(2).unwrap().install(|| options.load(&file, &config)).map(|(decoder, _)| decoder)
 }
 
 /// A prompt in pieces, then tokens one at a time beside another sequence; `look` is called after each step.

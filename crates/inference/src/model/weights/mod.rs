@@ -49,6 +49,12 @@ impl<'a> Loader<'a> {
         Self { file, config, precision, packing, gguf, prefix }
     }
 
+    /// Gives back what of the file was mapped in. Reading a tensor has also mapped pages of its neighbours, some of them
+    /// released before.
+    pub(super) fn release(&self) {
+        self.file.tensors.values().for_each(|tensor| tensor.bytes.release());
+    }
+
     fn has(&self, name: &str) -> bool {
         self.file.has(name)
     }
