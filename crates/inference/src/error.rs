@@ -54,6 +54,12 @@ pub enum Error {
         /// Index of the token that could not be chosen.
         index: usize,
     },
+    /// Every block of the KV cache is held by requests, or there is no memory for more.
+    #[error("no room in the key and value cache of {tokens_max} tokens")]
+    CacheFull {
+        /// Tokens that the cache may hold.
+        tokens_max: usize,
+    },
     /// The tensor library refused a step.
     #[error("computing a step failed: {problem}")]
     Compute {

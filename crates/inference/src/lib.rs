@@ -27,5 +27,7 @@ pub use engine::{Handle, Service, Stream};
 pub use error::Error;
 pub use event::{Confidence, Done, Event, Finish, Usage};
 pub use options::{KvType, Options};
-pub use report::{Counters, ExpertCounters, Load, LoadReport, ModelInfo, Packed};
+pub use report::{
+    BlockChange, BlockChanges, Counters, ExpertCounters, Load, LoadReport, ModelInfo, Packed, imbalance,
+};
 pub use request::{Conversation, Request, Role, Sampling, Turn};

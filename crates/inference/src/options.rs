@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
+use crate::{Error, kernels::WHOLE};
 
 /// How to build an engine; every bound it keeps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +24,15 @@ pub struct Options {
     pub threads: usize,
     /// How precisely keys and values are kept.
     pub kv_type: KvType,
+    /// Tokens of a block of the KV cache, a power of two from 16 to 1024. 64 is what attention takes at a time: smaller
+    /// blocks make its products shorter, larger ones leave more of the last block unused.
+    pub kv_block_tokens: usize,
+    /// Tokens that the KV cache may hold; 0 means as many as `sequences_max` whole contexts, within `kv_bytes_max`.
+    pub kv_tokens_max: usize,
+    /// Bytes that the KV cache may take; 0 means no bound where `kv_tokens_max` is one, and 1 GiB otherwise.
+    pub kv_bytes_max: u64,
+    /// Whether requests that begin alike, of the same tenant, share what was computed of their beginnings.
+    pub kv_shared: bool,
     /// A step lasts at least this long (a power cap); 0 means as fast as it goes. In milliseconds when serialised.
     #[serde(rename = "step_interval_min_ms", with = "milliseconds")]
     pub step_interval_min: Duration,
@@ -46,6 +55,9 @@ pub enum KvType {
     /// 2 bytes each, as other engines keep them unless told otherwise.
     #[default]
     F16,
+    /// 1 byte each, and 4 bytes for each position's key and values of each head: their greatest number becomes 127, so
+    /// that a number errs by at most 1/254 of it.
+    Q8,
 }
 
 impl Default for Options {
@@ -58,6 +70,10 @@ impl Default for Options {
             queue_len_max: 256,
             threads: 0,
             kv_type: KvType::default(),
+            kv_block_tokens: 64,
+            kv_tokens_max: 0,
+            kv_bytes_max: 0,
+            kv_shared: true,
             step_interval_min: Duration::ZERO,
             packed_cache: None,
             packed_cache_bytes_max: 64 << 30,
@@ -72,6 +88,8 @@ const STEP_TOKENS_MAX: usize = 65_536;
 const CONTEXT_TOKENS_MAX: usize = 1 << 22;
 const QUEUE_LEN_MAX: usize = 1 << 20;
 const THREADS_MAX: usize = 1_024;
+const BLOCK_TOKENS_MAX: usize = 1_024;
+const KV_TOKENS_MAX: usize = 1 << 32;
 const STEP_INTERVAL_MAX: Duration = Duration::from_secs(10);
 
 impl Options {
@@ -82,6 +100,12 @@ impl Options {
         between("context_tokens_max", self.context_tokens_max, 2, CONTEXT_TOKENS_MAX)?;
         between("queue_len_max", self.queue_len_max, 1, QUEUE_LEN_MAX)?;
         between("threads", self.threads, 0, THREADS_MAX)?;
+        between("kv_block_tokens", self.kv_block_tokens, WHOLE, BLOCK_TOKENS_MAX)?;
+        between("kv_tokens_max", self.kv_tokens_max, 0, KV_TOKENS_MAX)?;
+        if !self.kv_block_tokens.is_power_of_two() {
+            let problem = format!("is {}, which is no power of two", self.kv_block_tokens);
+            return Err(Error::BadOption { field: "kv_block_tokens", problem });
+        }
         if self.step_interval_min > STEP_INTERVAL_MAX {
             let problem =
                 format!("is {:?}; at most {STEP_INTERVAL_MAX:?} is allowed", self.step_interval_min);

@@ -71,12 +71,33 @@ pub struct Load {
     pub prefill_tokens_per_s: f64,
     /// Time per output token of one request at the present batch in seconds, smoothed; measured once at build.
     pub seconds_per_token: f64,
-    /// Tokens in the KV cache.
+    /// Time per output token in seconds by requests at a time, smoothed over steps without prefill: from so many on, up
+    /// to the next entry. Only what was measured.
+    pub seconds_per_token_at: Vec<(usize, f64)>,
+    /// Room in the KV cache that requests hold, in whole blocks; what they share counts once.
     pub kv_tokens_used: usize,
+    /// Room with what nobody uses now and later requests may take over; given up where others need it.
+    pub kv_tokens_kept: usize,
     /// Tokens that the KV cache may hold.
     pub kv_tokens_max: usize,
     /// Rows computed by each expert since build, over all layers; empty for a dense model.
     pub expert_load: Vec<u64>,
+}
+
+impl Load {
+    /// The busiest expert's rows over the mean of all: 1 where all are alike; 0 where there are none.
+    #[must_use]
+    pub fn expert_imbalance(&self) -> f64 {
+        imbalance(&self.expert_load)
+    }
+}
+
+/// The greatest over the mean; 0 where there is nothing.
+#[must_use]
+pub fn imbalance(rows: &[u64]) -> f64 {
+    let sum: u64 = rows.iter().sum();
+    let greatest = rows.iter().max().copied().unwrap_or(0);
+    if sum == 0 { 0.0 } else { greatest as f64 * rows.len() as f64 / sum as f64 }
 }
 
 /// Work done since build.
@@ -84,8 +105,16 @@ pub struct Load {
 pub struct Counters {
     /// Steps computed.
     pub steps: u64,
-    /// Prompt and resumed tokens computed.
+    /// Prompt and resumed tokens computed, and those computed again.
     pub prefill_tokens: u64,
+    /// Prompt and resumed tokens of the requests that have begun.
+    pub prompt_tokens: u64,
+    /// Of those, tokens that were taken over from the cache.
+    pub cached_tokens: u64,
+    /// Times that a request lost its blocks to others and had to wait.
+    pub preemptions: u64,
+    /// Blocks of the cache that were given up for others to use.
+    pub evictions: u64,
     /// Tokens chosen.
     pub output_tokens: u64,
     /// Rows that went through an expert: tokens × experts per token × expert layers.
@@ -135,4 +164,35 @@ impl ExpertCounters {
 
 fn rate(part: u64, whole: u64) -> f64 {
     if whole == 0 { 1.0 } else { part as f64 / whole as f64 }
+}
+
+/// A change of the blocks that a new request can take over instead of computing them. Names are hashes of the model, of
+/// who may share, and of every token up to the block's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlockChange {
+    /// A full block can be found.
+    Stored {
+        /// Its name.
+        block: u64,
+        /// The name of the block that it follows, or of the beginning of everything that the same caller may share.
+        after: u64,
+        /// Tokens that it holds.
+        tokens: usize,
+    },
+    /// A block cannot be found any more.
+    Removed {
+        /// Its name.
+        block: u64,
+    },
+}
+
+/// Some changes in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlockChanges {
+    /// Whether changes before these were missed: what was known of the blocks is to be forgotten.
+    pub missed: bool,
+    /// The oldest first.
+    pub changes: Vec<BlockChange>,
+    /// What to ask from next.
+    pub next: u64,
 }

@@ -66,6 +66,9 @@ pub struct Request {
     pub priority: u8,
     /// Token ids of this answer that were already produced; generation goes on after them.
     pub resume: Vec<u32>,
+    /// Who asks, by any name. Only requests of the same name reuse each other's computed beginnings: between others
+    /// neither the time nor the usage of an answer tells what was asked before.
+    pub tenant: String,
 }
 
 impl Default for Request {
@@ -79,6 +82,7 @@ impl Default for Request {
             deadline: None,
             priority: 100,
             resume: Vec::new(),
+            tenant: String::new(),
         }
     }
 }

@@ -65,6 +65,8 @@ pub fn request(request: &wire::GenerateRequest, limits: Limits) -> Result<Reques
             wire::Priority::Background => 2,
         },
         resume: request.resume.clone().map(|resume| resume.token_ids).unwrap_or_default(),
+        // The caller says who asks, as far as it knows.
+        tenant: String::new(),
     })
 }
 

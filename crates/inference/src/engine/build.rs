@@ -11,6 +11,8 @@ use super::{
     Handle, Service,
     inbox::{Bounds, Shared},
     meter::Meter,
+    places,
+    service::Computing,
 };
 use crate::{
     Error, LoadReport, ModelInfo, Options,
@@ -44,15 +46,16 @@ impl Options {
         let mut info = describe(&file, &config, context_tokens_max);
         let (decoder, loading) = team.install(|| self.load(&file, &config))?;
         info.loading = LoadReport { took: started.elapsed(), ..loading };
+        let layout = decoder.layout(self.kv_block_tokens);
+        let pool = places::pool(&self, context_tokens_max, layout)?;
         let meter = team.install(|| measure(&decoder, &info, self.step_interval_min))?;
         decoder.expert_load().clear();
-        let bounds = Bounds {
-            queue_len_max: self.queue_len_max,
-            kv_tokens_max: self.sequences_max.saturating_mul(context_tokens_max),
-        };
-        let shared = Arc::new(Shared::new(info, tokenizer, bounds, decoder.expert_load().clone()));
+        let bounds = Bounds { queue_len_max: self.queue_len_max };
+        let events = Arc::clone(pool.events());
+        let shared = Arc::new(Shared::new(info, tokenizer, bounds, decoder.expert_load().clone(), events));
         let handle = Handle::new(Arc::clone(&shared));
-        Ok((Service::new(shared, decoder, team, &self, meter), handle))
+        let computing = Computing { decoder, team: Arc::new(team), pool: Arc::new(pool) };
+        Ok((Service::new(shared, computing, &self, meter), handle))
     }
 
     /// The model's files.

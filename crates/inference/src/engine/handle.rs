@@ -7,7 +7,7 @@ use super::{
     inbox::{Shared, State},
     sequence::{Prepared, Sequence},
 };
-use crate::{Counters, Error, Load, ModelInfo, Request, Turn};
+use crate::{BlockChanges, Counters, Error, Load, ModelInfo, Request, Turn};
 
 /// Asks the engine for answers; cheap to clone. When the last one is dropped the engine finishes what it has and
 /// ends.
@@ -80,6 +80,13 @@ impl Handle {
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.owner.shared.counters()
+    }
+
+    /// Changes of the blocks that later requests can take over, from number `since` on and at most `max`. The newest few
+    /// thousand are kept; who is further behind is told that changes were missed.
+    #[must_use]
+    pub fn block_changes(&self, since: u64, max: usize) -> BlockChanges {
+        self.owner.shared.events.read(since, max)
     }
 
     /// Tokens of a conversation as the model will read it. For one far beyond the context, a lower bound.

@@ -3,19 +3,22 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use super::sequence::Sequence;
-use crate::{Counters, Error, Load, ModelInfo, model::ExpertLoad, text::Tokenizer};
+use crate::{
+    Counters, Error, Load, ModelInfo,
+    model::{Events, ExpertLoad},
+    text::Tokenizer,
+};
 
 /// Bounds that handles need.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
     pub(super) queue_len_max: usize,
-    pub(super) kv_tokens_max: usize,
 }
 
 /// Shared by the service, its handles and its streams.
@@ -26,6 +29,8 @@ pub(super) struct Shared {
     pub(super) bounds: Bounds,
     pub(super) tally: Tally,
     pub(super) expert_load: ExpertLoad,
+    /// Changes of the cache's blocks.
+    pub(super) events: Arc<Events>,
     inbox: Mutex<Inbox>,
     /// Signalled on every change of the inbox and when a stream is dropped.
     pub(super) changed: Condvar,
@@ -41,6 +46,10 @@ pub(super) struct Tally {
     pub(super) output_tokens: AtomicU64,
     pub(super) cancelled: AtomicU64,
     pub(super) tokens_after_cancel: AtomicU64,
+    pub(super) prompt_tokens: AtomicU64,
+    pub(super) cached_tokens: AtomicU64,
+    pub(super) preemptions: AtomicU64,
+    pub(super) evictions: AtomicU64,
 }
 
 /// Whether requests are taken, and whether those taken are finished.
@@ -67,6 +76,7 @@ impl Shared {
         tokenizer: Tokenizer,
         bounds: Bounds,
         expert_load: ExpertLoad,
+        events: Arc<Events>,
     ) -> Self {
         Self {
             model,
@@ -74,6 +84,7 @@ impl Shared {
             bounds,
             tally: Tally::default(),
             expert_load,
+            events,
             inbox: Mutex::new(Inbox { arrived: VecDeque::new(), waiting: 0, state: State::Open }),
             changed: Condvar::new(),
             load: Mutex::new(Load::default()),
@@ -146,6 +157,10 @@ impl Shared {
         Counters {
             steps: read(&self.tally.steps),
             prefill_tokens: read(&self.tally.prefill_tokens),
+            prompt_tokens: read(&self.tally.prompt_tokens),
+            cached_tokens: read(&self.tally.cached_tokens),
+            preemptions: read(&self.tally.preemptions),
+            evictions: read(&self.tally.evictions),
             output_tokens: read(&self.tally.output_tokens),
             expert_rows: self.expert_load.rows().iter().sum(),
             cancelled: read(&self.tally.cancelled),

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// The weight of the newest step.
 const NEWEST: f64 = 0.2;
+/// Sizes of batches that are told apart: 1, 2 and 3, 4 to 7, and so on.
+const BATCHES: usize = 10;
 /// Times below this are the clock's grain.
 const SECONDS_MIN: f64 = 1e-6;
 
@@ -12,6 +14,8 @@ const SECONDS_MIN: f64 = 1e-6;
 pub(super) struct Meter {
     prefill_seconds_per_token: f64,
     decode_seconds: f64,
+    /// By the batch's size; 0 where it was not measured.
+    by_batch: [f64; BATCHES],
 }
 
 /// What a step held.
@@ -19,6 +23,8 @@ pub(super) struct Meter {
 pub(super) struct StepShape {
     pub(super) prefill_tokens: usize,
     pub(super) decode_tokens: usize,
+    /// Sequences that chose a token and were not in prefill.
+    pub(super) decoding: usize,
 }
 
 impl Meter {
@@ -27,6 +33,7 @@ impl Meter {
         Self {
             prefill_seconds_per_token: prefill.max(SECONDS_MIN),
             decode_seconds: decode.as_secs_f64().max(SECONDS_MIN),
+            by_batch: [0.0; BATCHES],
         }
     }
 
@@ -40,6 +47,10 @@ impl Meter {
         if shape.decode_tokens > 0 {
             mix(&mut self.decode_seconds, seconds);
         }
+        if let (0, Some(size)) = (shape.prefill_tokens, shape.decoding.checked_ilog2()) {
+            let mean = &mut self.by_batch[(size as usize).min(BATCHES - 1)];
+            if *mean == 0.0 { *mean = seconds } else { mix(mean, seconds) }
+        }
     }
 
     pub(super) fn prefill_tokens_per_s(&self) -> f64 {
@@ -48,6 +59,12 @@ impl Meter {
 
     pub(super) fn seconds_per_token(&self) -> f64 {
         self.decode_seconds
+    }
+
+    /// The least requests of each size of batch that was measured, and seconds per token.
+    pub(super) fn seconds_per_token_at(&self) -> Vec<(usize, f64)> {
+        let sizes = self.by_batch.iter().enumerate().map(|(size, seconds)| (1 << size, *seconds));
+        sizes.filter(|(_, seconds)| *seconds > 0.0).collect()
     }
 }
 

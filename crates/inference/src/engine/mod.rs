@@ -4,6 +4,7 @@ mod build;
 mod handle;
 mod inbox;
 mod meter;
+mod places;
 mod sequence;
 mod service;
 mod stream;

@@ -34,6 +34,11 @@ pub(super) struct Sequence {
     resumed_tokens: usize,
     /// Tokens that prompt and answer together may reach.
     tokens_max: usize,
+    /// Who may share blocks with it.
+    tenant: String,
+    /// Tokens that it found in the cache when it began to be computed.
+    cached_tokens: usize,
+    begun: bool,
     sampling: Sampling,
     seed: u64,
     deadline: Option<Instant>,
@@ -57,7 +62,7 @@ impl Sequence {
     /// however slow never holds up the loop.
     pub(super) fn new(id: u64, from: Prepared, tokenizer: &Tokenizer) -> (Self, mpsc::Receiver<Event>) {
         let Prepared { prompt, request, context_tokens_max } = from;
-        let Request { max_tokens, sampling, stop, seed, deadline, priority, resume, .. } = request;
+        let Request { max_tokens, sampling, stop, seed, deadline, priority, resume, tenant, .. } = request;
         let tokens_max = prompt.len().saturating_add(max_tokens).min(context_tokens_max);
         let known = prompt.len() + resume.len();
         let (events, receiver) = mpsc::channel(tokens_max.saturating_sub(known) + EVENTS_BESIDES_TOKENS);
@@ -76,6 +81,9 @@ impl Sequence {
             prompt_tokens,
             resumed_tokens,
             tokens_max,
+            tenant,
+            cached_tokens: 0,
+            begun: false,
             sampling,
             seed,
             deadline,
@@ -103,6 +111,31 @@ impl Sequence {
         self.tokens.len()
     }
 
+    pub(super) fn tenant(&self) -> &str {
+        &self.tenant
+    }
+
+    /// Tokens that may still be computed; the last of an answer never is.
+    pub(super) fn tokens_to_end(&self) -> usize {
+        self.tokens_max.saturating_sub(1).max(self.tokens.len()) - self.cache.tokens().min(self.tokens.len())
+    }
+
+    /// Begins with an empty cache and what can be found of its tokens. Says how many are left to compute: the last at
+    /// least, since its scores choose the next.
+    pub(super) fn enter(&mut self, cache: Cache) -> usize {
+        self.cache = cache;
+        let found = self.cache.adopt(&self.tokens[..self.tokens.len() - 1]);
+        if !self.begun {
+            self.cached_tokens = found;
+        }
+        self.tokens.len() - found
+    }
+
+    /// Its tokens and those that it found in the cache, when its first row is about to be computed.
+    pub(super) fn begin(&mut self) -> Option<[usize; 2]> {
+        (!std::mem::replace(&mut self.begun, true)).then_some([self.tokens.len(), self.cached_tokens])
+    }
+
     /// The next `count` tokens to compute, after those in `cache`.
     pub(super) fn to_compute(&self, cache: &Cache, count: usize) -> &[u32] {
         let start = cache.tokens().min(self.tokens.len());
@@ -114,7 +147,6 @@ impl Sequence {
         Ticket {
             id: self.id,
             prefill_tokens: self.tokens.len(),
-            tokens_max: self.tokens_max,
             priority: self.priority,
             deadline: self.deadline.map(|at| u64::try_from(since_epoch(at)).unwrap_or(u64::MAX)),
         }
@@ -139,6 +171,8 @@ impl Sequence {
         let draw =
             Draw { sampling: &self.sampling, seed: self.seed, position: index as u64, tokens: &self.tokens };
         let Some(choice) = choose(scores, &draw) else {
+            // What gave no numbers is not to be taken over by others.
+            self.cache.disown();
             self.fail(Error::Poisoned { index });
             return Progress::Ended;
         };
@@ -164,7 +198,8 @@ impl Sequence {
         let rest = self.reveal.flush();
         self.show(rest);
         let output_tokens = self.tokens.len() - self.prompt_tokens - self.resumed_tokens;
-        let usage = Usage { prompt_tokens: self.prompt_tokens, cached_tokens: 0, output_tokens };
+        let cached_tokens = self.cached_tokens.min(self.prompt_tokens);
+        let usage = Usage { prompt_tokens: self.prompt_tokens, cached_tokens, output_tokens };
         let confidence = Confidence::of(&mut self.probabilities);
         self.send(Event::Done(Done { finish, usage, confidence }));
     }

@@ -9,12 +9,13 @@ use std::{
 use super::{
     inbox::{Inbox, Shared, State},
     meter::{Meter, StepShape},
+    places::Places,
     sequence::{Progress, Sequence},
 };
 use crate::{
-    Error, Finish, KvType, Load, Options,
+    Error, Finish, Load, Options,
     kernels::Team,
-    model::{Cache, Decoder, Segment},
+    model::{Cache, Decoder, Pool, Segment},
     scheduler::{Limits, Scheduler, Work},
 };
 
@@ -22,40 +23,39 @@ use crate::{
 #[derive(Debug)]
 pub struct Service {
     shared: Arc<Shared>,
-    decoder: Decoder,
-    team: Arc<Team>,
+    computing: Computing,
     scheduler: Scheduler,
     sequences: BTreeMap<u64, Sequence>,
     meter: Meter,
     step_interval_min: Duration,
-    kv_type: KvType,
+    /// Whether sequences that begin alike share blocks.
+    kv_shared: bool,
     /// Deadlines are ordered by their distance from here.
     epoch: Instant,
     batch: usize,
 }
 
+/// What steps are computed with.
+#[derive(Debug)]
+pub(super) struct Computing {
+    pub(super) decoder: Decoder,
+    pub(super) team: Arc<Team>,
+    /// The blocks of all sequences.
+    pub(super) pool: Arc<Pool>,
+}
+
 impl Service {
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        decoder: Decoder,
-        team: Team,
-        options: &Options,
-        meter: Meter,
-    ) -> Self {
-        let limits = Limits {
-            sequences_max: options.sequences_max,
-            step_tokens_max: options.step_tokens_max,
-            kv_tokens_max: shared.bounds.kv_tokens_max,
-        };
+    pub(super) fn new(shared: Arc<Shared>, computing: Computing, options: &Options, meter: Meter) -> Self {
+        let limits =
+            Limits { sequences_max: options.sequences_max, step_tokens_max: options.step_tokens_max };
         let service = Self {
             shared,
-            decoder,
-            team: Arc::new(team),
+            computing,
             scheduler: Scheduler::new(limits),
             sequences: BTreeMap::new(),
             meter,
             step_interval_min: options.step_interval_min,
-            kv_type: options.kv_type,
+            kv_shared: options.kv_shared,
             epoch: Instant::now(),
             batch: 0,
         };
@@ -66,14 +66,14 @@ impl Service {
     /// Serves until the engine was drained or stopped; blocks the calling thread.
     pub fn run(mut self) {
         // The loop's thread is one of the team, and takes its part of what it shares out.
-        let team = Arc::clone(&self.team);
+        let team = Arc::clone(&self.computing.team);
         team.install(|| self.serve());
     }
 
     fn serve(&mut self) {
         while self.take_in() {
             self.reap(Instant::now());
-            let plan = self.scheduler.plan();
+            let plan = self.plan();
             if !plan.is_empty() {
                 let started = Instant::now();
                 self.step(&plan);
@@ -85,6 +85,12 @@ impl Service {
         for sequence in self.sequences.values_mut() {
             sequence.fail(Error::Stopped);
         }
+    }
+
+    fn plan(&mut self) -> Vec<Work> {
+        let shares = self.kv_shared.then_some(&self.shared.model.hash);
+        let mut places = Places { sequences: &mut self.sequences, pool: &self.computing.pool, shares };
+        self.scheduler.plan(&mut places)
     }
 
     /// Moves what arrived to the scheduler; waits while there is nothing to do. False at the end.
@@ -107,8 +113,7 @@ impl Service {
     fn empty(&mut self, inbox: &mut Inbox) {
         let arrived = std::mem::take(&mut inbox.arrived);
         let changed = !arrived.is_empty();
-        for mut sequence in arrived {
-            sequence.cache = self.decoder.cache_in(self.kv_type);
+        for sequence in arrived {
             self.scheduler.submit(sequence.ticket(self.epoch));
             self.sequences.insert(sequence.id, sequence);
         }
@@ -143,6 +148,7 @@ impl Service {
 
     /// Computes a plan and gives every sequence its scores.
     fn step(&mut self, plan: &[Work]) {
+        self.count_begun(plan);
         let mut caches: Vec<Cache> = plan
             .iter()
             .map(|work| {
@@ -157,7 +163,7 @@ impl Service {
                 Some(Segment { tokens, cache, scores: work.samples })
             })
             .collect();
-        let computed = self.decoder.forward(&mut segments);
+        let computed = self.computing.decoder.forward(&mut segments);
         for (work, cache) in plan.iter().zip(caches) {
             if let Some(sequence) = self.sequences.get_mut(&work.id) {
                 sequence.cache = cache;
@@ -172,6 +178,16 @@ impl Service {
                     }
                     self.remove(work.id);
                 }
+            }
+        }
+    }
+
+    /// Counts the tokens of those that are computed for the first time.
+    fn count_begun(&mut self, plan: &[Work]) {
+        for work in plan {
+            if let Some([all, cached]) = self.sequences.get_mut(&work.id).and_then(Sequence::begin) {
+                self.shared.tally.prompt_tokens.fetch_add(all as u64, Ordering::Relaxed);
+                self.shared.tally.cached_tokens.fetch_add(cached as u64, Ordering::Relaxed);
             }
         }
     }
@@ -221,12 +237,20 @@ impl Service {
     }
 
     fn measure(&mut self, plan: &[Work], took: Duration) {
-        let shape = StepShape { prefill_tokens: tokens(plan, true), decode_tokens: tokens(plan, false) };
+        let shape = StepShape {
+            prefill_tokens: tokens(plan, true),
+            decode_tokens: tokens(plan, false),
+            decoding: plan.iter().filter(|work| !work.prefill).count(),
+        };
         self.meter.step(shape, took);
         self.batch = plan.len();
     }
 
     fn publish(&self) {
+        let pool = &self.computing.pool;
+        let (fill, block) = (pool.fill(), pool.layout().block());
+        self.shared.tally.preemptions.store(self.scheduler.preemptions(), Ordering::Relaxed);
+        self.shared.tally.evictions.store(fill.given_up, Ordering::Relaxed);
         self.shared.publish(Load {
             running: self.scheduler.running(),
             waiting: self.scheduler.waiting(),
@@ -234,8 +258,10 @@ impl Service {
             batch: if self.sequences.is_empty() { 0 } else { self.batch },
             prefill_tokens_per_s: self.meter.prefill_tokens_per_s(),
             seconds_per_token: self.meter.seconds_per_token(),
-            kv_tokens_used: self.sequences.values().map(|s| s.cache.tokens()).sum(),
-            kv_tokens_max: self.shared.bounds.kv_tokens_max,
+            seconds_per_token_at: self.meter.seconds_per_token_at(),
+            kv_tokens_used: fill.held * block,
+            kv_tokens_kept: fill.kept * block,
+            kv_tokens_max: fill.max * block,
             expert_load: Vec::new(),
         });
     }

@@ -1,5 +1,6 @@
 //! The engine as its callers see it.
 
+mod blocks;
 mod refusals;
 
 use std::{
@@ -57,11 +58,19 @@ fn ask(text: &str, max_tokens: usize) -> Request {
     Request { conversation: user(text), max_tokens, ..Request::default() }
 }
 
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 struct Answer {
     text: String,
     tokens: Vec<u32>,
     done: Done,
+    /// Tokens that it took over; `done` says none, since answers are the same with and without.
+    cached: usize,
+}
+
+impl PartialEq for Answer {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.text, &self.tokens, self.done) == (&other.text, &other.tokens, other.done)
+    }
 }
 
 /// Reads a stream to its end; indices must follow on.
@@ -74,10 +83,11 @@ fn read(stream: &mut Stream, resumed: usize) -> Result<Answer, Error> {
                 text += &more;
                 tokens.extend(ids);
             }
-            Event::Done(done) => {
+            Event::Done(mut done) => {
                 assert_eq!(stream.blocking_next(), None);
                 assert_eq!(done.usage.output_tokens, tokens.len());
-                return Ok(Answer { text, tokens, done });
+                let cached = std::mem::take(&mut done.usage.cached_tokens);
+                return Ok(Answer { text, tokens, done, cached });
             }
             Event::Failed(error) => return Err(error),
         }
@@ -160,12 +170,14 @@ fn each_token_passes_through_top_k_experts_of_every_layer() {
     let mut streams = requests.map(|request| engine.handle.generate(request).unwrap());
     let answers: Vec<Answer> = streams.iter_mut().map(|stream| read(stream, 0).unwrap()).collect();
     assert_eq!(answers.iter().map(|a| a.done.usage.prompt_tokens).sum::<usize>(), prompt);
-    // The last token of each answer is chosen but never computed.
-    let rows = prompt + answers.iter().map(|a| a.tokens.len() - 1).sum::<usize>();
+    // The last token of each answer is chosen but never computed, and what was taken over is not computed again.
+    let cached: usize = answers.iter().map(|a| a.cached).sum();
+    let rows = prompt - cached + answers.iter().map(|a| a.tokens.len() - 1).sum::<usize>();
     let counters = engine.handle.counters();
     assert_eq!(counters.expert_rows, (rows * tiny.top_k * tiny.layers) as u64);
     assert_eq!(engine.handle.load().expert_load.iter().sum::<u64>(), counters.expert_rows);
-    assert_eq!(counters.prefill_tokens, prompt as u64);
+    assert_eq!(counters.prefill_tokens, (prompt - cached) as u64);
+    assert_eq!((counters.prompt_tokens, counters.cached_tokens), (prompt as u64, cached as u64));
 }
 
 fn warm(seed: u64) -> Request {

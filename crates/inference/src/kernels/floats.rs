@@ -105,6 +105,30 @@ impl Widen for half::f16 {
     }
 }
 
+/// Whole numbers, which an f32 holds exactly.
+impl Widen for i8 {
+    #[inline(always)]
+    fn widen(self) -> f32 {
+        f32::from(self)
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    unsafe fn load_avx512(from: *const Self) -> std::arch::x86_64::__m512 {
+        use std::arch::x86_64::{_mm_loadu_si128, _mm512_cvtepi8_epi32, _mm512_cvtepi32_ps};
+        // SAFETY: the caller promises the feature and 16 readable bytes; the load needs no alignment.
+        unsafe { _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(from.cast()))) }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    unsafe fn load_avx2(from: *const Self) -> std::arch::x86_64::__m256 {
+        use std::arch::x86_64::{_mm_loadl_epi64, _mm256_cvtepi8_epi32, _mm256_cvtepi32_ps};
+        // SAFETY: the caller promises the feature and 8 readable bytes, which is what the load reads.
+        unsafe { _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(from.cast()))) }
+    }
+}
+
 /// The product of two vectors of equal length.
 #[inline]
 pub(crate) fn dot(left: &[f32], right: &[f32]) -> f32 {

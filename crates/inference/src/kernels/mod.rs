@@ -27,7 +27,7 @@ mod rows;
 mod tests;
 
 pub(crate) use arena::Buffer;
-pub(crate) use attention::{Asking, Attend, KeyShape, Past};
+pub(crate) use attention::{Asking, Attend, Block, KeyShape, Layout, Past, SPAN, WHOLE};
 pub(crate) use exponent::{greatest, silu_times, total};
 pub(crate) use floats::{add_scaled, dot};
 pub(crate) use form::Form;

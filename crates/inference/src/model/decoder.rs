@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     attention::Attention,
-    cache::Cache,
+    cache::{Cache, Pool},
     config::Config,
     experts::{Choices, ExpertLoad, Experts},
     latent::LatentAttention,
@@ -16,7 +16,7 @@ use super::{
 use crate::{
     Error, KvType,
     formats::ModelFile,
-    kernels::{Asking, Linear, Rows, add, add_then_norm, rms_norm},
+    kernels::{Asking, Layout, Linear, Rows, SPAN, add, add_then_norm, rms_norm},
     packed::Packing,
 };
 
@@ -141,9 +141,18 @@ impl Decoder {
         self.cache_in(KvType::F32)
     }
 
-    /// An empty cache that keeps its numbers so precisely.
+    /// An empty cache that keeps its numbers so precisely, bounded only by what is computed into it.
     pub(crate) fn cache_in(&self, kind: KvType) -> Cache {
-        Cache::new(self.config.layers, kind)
+        Arc::new(Pool::new(self.layout(SPAN), kind, usize::MAX)).cache(None)
+    }
+
+    /// Where a block of so many positions has each layer's keys and values.
+    pub(crate) fn layout(&self, block: usize) -> Layout {
+        let shape = |layer: &Layer| match &layer.attention {
+            Attending::Heads(heads) => heads.attend.shape,
+            Attending::Latent(latent) => latent.attend.shape,
+        };
+        Layout::new(self.layers.iter().map(shape), block)
     }
 
     pub(crate) fn expert_load(&self) -> &ExpertLoad {
@@ -169,6 +178,9 @@ impl Decoder {
         segments: &mut [Segment<'_>],
         mut chosen: Option<&mut Vec<Choices>>,
     ) -> Result<Vec<Vec<f32>>, Error> {
+        for segment in segments.iter_mut() {
+            segment.cache.make_room(segment.tokens.len())?;
+        }
         let ids: Vec<u32> = segments.iter().flat_map(|s| s.tokens).copied().collect();
         let positions: Vec<usize> =
             segments.iter().flat_map(|s| (0..s.tokens.len()).map(|at| s.cache.tokens() + at)).collect();
@@ -211,7 +223,7 @@ impl Decoder {
         }
         let scores = self.scores(&rows, segments);
         for segment in segments {
-            segment.cache.advance(segment.tokens.len());
+            segment.cache.advance(segment.tokens);
         }
         Ok(scores)
     }

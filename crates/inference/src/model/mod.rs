@@ -13,7 +13,7 @@ mod weights;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use cache::Cache;
+pub(crate) use cache::{Cache, Events, Link, Pool};
 #[cfg(test)]
 pub(crate) use config::Architecture;
 pub(crate) use config::Config;

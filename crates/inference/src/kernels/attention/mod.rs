@@ -1,6 +1,6 @@
-//! Causal attention in blocks of 64 positions, for prefill and decode alike.
+//! Causal attention in spans of 64 positions, for prefill and decode alike.
 //!
-//! Blocks begin at fixed positions and are taken in order, and within them every number is made by the same operations
+//! Spans begin at fixed positions and are taken in order, and within them every number is made by the same operations
 //! in the same order, whichever rows are computed together: a row has the same bits alone, in a batch and in any chunk.
 
 mod past;
@@ -8,13 +8,17 @@ mod panel;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use past::{KeyShape, Past};
+pub(crate) use past::{Block, KeyShape, Layout, Past, SPAN, WHOLE};
+
+use std::ops::Range;
+
+use half::f16;
 
 use super::{Form, exponent, team};
 use panel::{Element, ROWS_MAX, add_products};
-use past::{BLOCK, Numbers};
+use past::{Numbers, Strip};
 
-/// Panels of queries that pass over a block of keys together.
+/// Panels of queries that pass over a span of keys together.
 const PANELS_OF_A_PIECE: usize = 8;
 /// Lanes of partial sums.
 const LANES: usize = 16;
@@ -36,7 +40,7 @@ pub(crate) struct Attend {
 /// One sequence's rows in a step. Its keys and values are in `past` already.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asking<'a> {
-    pub(crate) past: &'a Past,
+    pub(crate) past: Past<'a>,
     /// Its first row among all rows of the step.
     pub(crate) first: usize,
     pub(crate) rows: usize,
@@ -73,35 +77,32 @@ impl Attend {
         team::share(pieces.len(), |piece| {
             let piece = pieces[piece];
             match piece.asking.past.numbers() {
-                Numbers::F32([keys, values]) => self.compute(form, piece, [keys, values], (query, &to)),
-                Numbers::F16([keys, values]) => self.compute(form, piece, [keys, values], (query, &to)),
+                Some(Numbers::F32(_)) => self.compute::<f32>(form, piece, query, &to),
+                Some(Numbers::F16(_)) => self.compute::<f16>(form, piece, query, &to),
+                Some(Numbers::Q8(..)) => self.compute::<i8>(form, piece, query, &to),
+                None => {}
             }
         });
         out
     }
 
-    fn compute<E: Element>(
-        &self,
-        form: Form,
-        piece: Piece<'_>,
-        [keys, values]: [&[E]; 2],
-        (query, out): (&[f32], &team::Pieces<'_, f32>),
-    ) {
+    fn compute<E: Element>(&self, form: Form, piece: Piece<'_>, query: &[f32], out: &team::Pieces<'_, f32>) {
         let mut panels = self.panels(piece, query);
-        let shape = self.shape;
         let last = panels.iter().map(|panel| panel.end).max().unwrap_or(0);
         let first = panels.iter().map(|panel| panel.start).min().unwrap_or(0);
-        for block in first / BLOCK..last.div_ceil(BLOCK) {
-            let at = block * shape.heads + piece.group;
-            let keys = &keys[at * shape.key_block()..(at + 1) * shape.key_block()];
-            let values = &values[at * shape.value_block()..(at + 1) * shape.value_block()];
+        let strip = piece.asking.past.layout.strip();
+        let mut strips = Vec::with_capacity(SPAN / strip);
+        for span in first / SPAN..last.div_ceil(SPAN) {
+            let positions = (span * SPAN..last.min((span + 1) * SPAN)).step_by(strip);
+            strips.clear();
+            strips.extend(positions.map(|at| piece.asking.past.strip::<E>(piece.group, at)));
             for panel in &mut panels {
-                panel.take(form, block * BLOCK, keys, (values, shape.value_stride()));
+                panel.take(form, span * SPAN, &strips, (strip, self.shape.value_stride()));
             }
         }
         for panel in &panels {
             for (at, query) in panel.queries.iter().enumerate() {
-                let width = shape.value_width;
+                let width = self.shape.value_width;
                 // SAFETY: a head of a row is in one panel of one piece, which is asked for once.
                 let out = unsafe { out.part((query.row * self.heads + query.head) * width, width) };
                 panel.finish(at, out);
@@ -111,7 +112,7 @@ impl Attend {
 
     fn panels(&self, piece: Piece<'_>, query: &[f32]) -> Vec<Panel> {
         let shared = self.heads / self.shape.heads;
-        let before = piece.asking.past.positions() - piece.asking.rows;
+        let before = piece.asking.past.positions - piece.asking.rows;
         let mut panels = Vec::with_capacity(PANELS_OF_A_PIECE);
         let mut at = piece.queries.0;
         while at < piece.queries.1 {
@@ -139,7 +140,7 @@ struct Query {
     end: usize,
 }
 
-/// A few queries of one head of keys, on their way over the blocks.
+/// A few queries of one head of keys, on their way over the spans.
 #[derive(Debug)]
 struct Panel {
     queries: Vec<Query>,
@@ -153,9 +154,9 @@ struct Panel {
     /// The sum of the shares so far, lane by lane.
     shares: [[f32; LANES]; ROWS_MAX],
     /// The weighted sums so far, 64 columns of all queries after another.
-    taken: Vec<[f32; BLOCK]>,
-    /// Shares of a block, `[position][query]`.
-    factors: [f32; BLOCK * ROWS_MAX],
+    taken: Vec<[f32; SPAN]>,
+    /// Shares of a span, `[position][query]`.
+    factors: [f32; SPAN * ROWS_MAX],
 }
 
 impl Panel {
@@ -176,7 +177,7 @@ impl Panel {
                 shares[at][0] = 1.0;
             }
         }
-        let chunks = attend.shape.value_stride().div_ceil(BLOCK);
+        let chunks = attend.shape.value_stride().div_ceil(SPAN);
         Self {
             start: queries.iter().map(|query| query.start).min().unwrap_or(0),
             end: queries.iter().map(|query| query.end).max().unwrap_or(0),
@@ -184,25 +185,35 @@ impl Panel {
             asked,
             greatest,
             shares,
-            taken: vec![[0.0; BLOCK]; chunks * count],
-            factors: [0.0; BLOCK * ROWS_MAX],
+            taken: vec![[0.0; SPAN]; chunks * count],
+            factors: [0.0; SPAN * ROWS_MAX],
         }
     }
 
-    /// Takes what the queries see of the block that begins at position `first`.
-    fn take<E: Element>(&mut self, form: Form, first: usize, keys: &[E], (values, stride): (&[E], usize)) {
-        let seen = self.end.min(first + BLOCK).saturating_sub(first);
-        if seen == 0 || self.start >= first + BLOCK {
+    /// Takes what the queries see of the span that begins at position `first`; its strips have so many positions, and
+    /// so many numbers from one position's values to the next.
+    fn take<E: Element>(
+        &mut self,
+        form: Form,
+        first: usize,
+        strips: &[Strip<'_, E>],
+        (positions, stride): (usize, usize),
+    ) {
+        let seen = self.end.min(first + SPAN).saturating_sub(first);
+        if seen == 0 || self.start >= first + SPAN {
             return;
         }
         let count = self.queries.len();
-        let mut scores = [[0f32; BLOCK]; ROWS_MAX];
+        let mut scores = [[0f32; SPAN]; ROWS_MAX];
         let scores = &mut scores[..count];
-        add_products(form, &self.asked, (keys, BLOCK), seen.next_multiple_of(LANES), scores);
+        for (at, strip) in (0..seen).step_by(positions).zip(strips) {
+            let columns = positions.min(seen - at).next_multiple_of(LANES);
+            self.score(form, (strip, positions), at..at + columns, scores);
+        }
         let mut fades = [1f32; ROWS_MAX];
         for (at, (query, scores)) in self.queries.iter().zip(scores).enumerate() {
-            let from = query.start.saturating_sub(first).min(BLOCK);
-            let to = query.end.saturating_sub(first).min(BLOCK);
+            let from = query.start.saturating_sub(first).min(SPAN);
+            let to = query.end.saturating_sub(first).min(SPAN);
             scores[..from.min(to)].fill(f32::NEG_INFINITY);
             scores[to..].fill(f32::NEG_INFINITY);
             if from < to {
@@ -214,13 +225,53 @@ impl Panel {
                 *to = *score;
             }
         }
-        for (chunk, taken) in self.taken.chunks_exact_mut(count).enumerate() {
+        for taken in self.taken.chunks_exact_mut(count) {
             for (taken, fade) in taken.iter_mut().zip(fades) {
                 taken.iter_mut().for_each(|value| *value *= fade);
             }
-            let columns = (stride - chunk * BLOCK).min(BLOCK);
-            let values = &values[chunk * BLOCK..];
-            add_products(form, &self.factors[..seen * count], (values, stride), columns, taken);
+        }
+        for (at, strip) in (0..seen).step_by(positions).zip(strips) {
+            self.weigh(form, strip, at..seen.min(at + positions), stride);
+        }
+    }
+
+    /// The scores of one strip, whose positions are these of the span.
+    fn score<E: Element>(
+        &self,
+        form: Form,
+        (strip, positions): (&Strip<'_, E>, usize),
+        at: Range<usize>,
+        scores: &mut [[f32; SPAN]],
+    ) {
+        let keys = (strip.keys, positions);
+        if at.start == 0 {
+            add_products(form, &self.asked, keys, at.len(), scores);
+        } else {
+            let mut part = [[0f32; SPAN]; ROWS_MAX];
+            let part = &mut part[..scores.len()];
+            add_products(form, &self.asked, keys, at.len(), part);
+            for (scores, part) in scores.iter_mut().zip(part) {
+                scores[at.clone()].copy_from_slice(&part[..at.len()]);
+            }
+        }
+        for scores in scores {
+            for (score, scale) in scores[at.clone()].iter_mut().zip(strip.scales[0]) {
+                *score *= scale;
+            }
+        }
+    }
+
+    /// Adds the values of one strip, whose positions are these of the span, by their shares.
+    fn weigh<E: Element>(&mut self, form: Form, strip: &Strip<'_, E>, at: Range<usize>, stride: usize) {
+        let count = self.queries.len();
+        let factors = &mut self.factors[at.start * count..at.end * count];
+        for (factors, scale) in factors.chunks_exact_mut(count).zip(strip.scales[1]) {
+            factors.iter_mut().for_each(|factor| *factor *= scale);
+        }
+        for (chunk, taken) in self.taken.chunks_exact_mut(count).enumerate() {
+            let columns = (stride - chunk * SPAN).min(SPAN);
+            let values = &strip.values[chunk * SPAN..];
+            add_products(form, factors, (values, stride), columns, taken);
         }
     }
 
@@ -235,7 +286,7 @@ impl Panel {
             }
         }
         let chunks = self.taken.chunks_exact(self.queries.len());
-        for (out, taken) in out.chunks_mut(BLOCK).zip(chunks) {
+        for (out, taken) in out.chunks_mut(SPAN).zip(chunks) {
             for (out, value) in out.iter_mut().zip(taken[at]) {
                 *out = value / shares[0];
             }

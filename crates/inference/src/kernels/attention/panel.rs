@@ -4,7 +4,7 @@ use half::f16;
 
 use super::{
     super::{Form, floats::Widen},
-    past::BLOCK,
+    past::{Numbers, SPAN},
 };
 
 /// Rows of the largest panel; with 64 columns each they fill the registers.
@@ -15,17 +15,47 @@ const LANES: usize = 16;
 /// A number that keys and values are kept as.
 pub(super) trait Element: Widen + std::fmt::Debug {
     fn narrow(value: f32) -> Self;
+
+    /// The greatest number that it can be.
+    const GREATEST: f32;
+
+    /// A block's numbers, which are of this kind, and what they are to be multiplied with.
+    fn of(numbers: &Numbers) -> (&[Self], &[f32]);
 }
 
 impl Element for f32 {
+    const GREATEST: f32 = f32::MAX;
+
     fn narrow(value: f32) -> Self {
         value
+    }
+
+    fn of(numbers: &Numbers) -> (&[Self], &[f32]) {
+        if let Numbers::F32(numbers) = numbers { (numbers, &[]) } else { (&[], &[]) }
     }
 }
 
 impl Element for f16 {
+    const GREATEST: f32 = 65_504.0;
+
     fn narrow(value: f32) -> Self {
         Self::from_f32(value)
+    }
+
+    fn of(numbers: &Numbers) -> (&[Self], &[f32]) {
+        if let Numbers::F16(numbers) = numbers { (numbers, &[]) } else { (&[], &[]) }
+    }
+}
+
+impl Element for i8 {
+    const GREATEST: f32 = f32::MAX;
+
+    fn narrow(value: f32) -> Self {
+        value as Self
+    }
+
+    fn of(numbers: &Numbers) -> (&[Self], &[f32]) {
+        if let Numbers::Q8(numbers, scales) = numbers { (numbers, scales) } else { (&[], &[]) }
     }
 }
 
@@ -37,7 +67,7 @@ pub(super) fn add_products<E: Element>(
     panel: &[f32],
     (matrix, stride): (&[E], usize),
     columns: usize,
-    sums: &mut [[f32; BLOCK]],
+    sums: &mut [[f32; SPAN]],
 ) {
     let rows = sums.len();
     let depth = panel.len() / rows.max(1);
@@ -45,7 +75,7 @@ pub(super) fn add_products<E: Element>(
         return;
     }
     let whole = columns.is_multiple_of(LANES)
-        && columns <= BLOCK
+        && columns <= SPAN
         && matrix.len() >= (depth - 1) * stride + columns
         && panel.len() == depth * rows;
     assert!(whole, "a panel, a matrix and their products must be of one shape");
@@ -84,7 +114,7 @@ fn plain<E: Element>(
     panel: &[f32],
     (matrix, stride): (&[E], usize),
     columns: usize,
-    sums: &mut [[f32; BLOCK]],
+    sums: &mut [[f32; SPAN]],
 ) {
     let rows = sums.len();
     for (at, factors) in panel.chunks_exact(rows).enumerate() {
@@ -115,7 +145,7 @@ unsafe fn avx512<E: Element, const ROWS: usize>(
     panel: *const f32,
     matrix: *const E,
     shape: Shape,
-    sums: &mut [[f32; BLOCK]],
+    sums: &mut [[f32; SPAN]],
 ) {
     // SAFETY: the caller's promise, with the registers that `columns` fills.
     unsafe {
@@ -138,7 +168,7 @@ unsafe fn avx512_of<E: Element, const ROWS: usize, const WIDE: usize>(
     panel: *const f32,
     matrix: *const E,
     shape: Shape,
-    sums: &mut [[f32; BLOCK]],
+    sums: &mut [[f32; SPAN]],
 ) {
     use std::arch::x86_64::{
         _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
@@ -181,7 +211,7 @@ unsafe fn avx2<E: Element, const ROWS: usize>(
     panel: *const f32,
     matrix: *const E,
     shape: Shape,
-    sums: &mut [[f32; BLOCK]],
+    sums: &mut [[f32; SPAN]],
 ) {
     use std::arch::x86_64::{
         _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_set1_ps, _mm256_setzero_ps, _mm256_storeu_ps,

@@ -1,18 +1,22 @@
-//! Keys and values of one layer of one sequence, in blocks of 64 positions.
+//! Keys and values in blocks of positions: what a block holds, and one layer's view of many.
 //!
-//! A block holds, head after head, the keys with positions side by side (`[number][position]`), and the values with
-//! numbers side by side (`[position][number]`, filled up to whole registers), so that neither a score nor a weighted sum
-//! ever adds across the lanes of a register.
+//! A block holds the positions of every layer. Within a layer it is cut into strips of at most 64 positions, one span of
+//! attention, and a strip holds, head after head, the keys with positions side by side (`[number][position]`) and then
+//! the values with numbers side by side (`[position][number]`, filled up to whole registers), so that neither a score
+//! nor a weighted sum ever adds across the lanes of a register. A block of several spans is several strips; a block of
+//! a part of a span is one narrower strip, which costs shorter products but no other bits.
+
+use std::sync::Arc;
 
 use half::f16;
 
 use super::panel::Element;
 use crate::KvType;
 
-/// Positions of a block.
-pub(crate) const BLOCK: usize = 64;
-/// Numbers that the values of a position are filled up to a multiple of.
-pub(super) const WHOLE: usize = 16;
+/// Positions that attention takes together.
+pub(crate) const SPAN: usize = 64;
+/// Numbers that the values of a position are filled up to a multiple of; the least positions of a block as well.
+pub(crate) const WHOLE: usize = 16;
 
 /// What is kept of each position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,91 +29,251 @@ pub(crate) struct KeyShape {
     pub(crate) value_width: usize,
 }
 
-/// All positions of a layer so far.
-#[derive(Debug, Clone)]
-pub(crate) struct Past {
-    shape: KeyShape,
-    positions: usize,
-    numbers: Numbers,
+/// Where in a block each layer's numbers are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Layout {
+    layers: Vec<Place>,
+    /// Positions of a block, and of a strip.
+    block: usize,
+    strip: usize,
+    numbers: usize,
+    scales: usize,
 }
 
-/// Keys, and values.
-#[derive(Debug, Clone)]
+/// One layer's part of a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    shape: KeyShape,
+    /// Its first number, and its first scale.
+    numbers: usize,
+    scales: usize,
+}
+
+/// Positions of all layers.
+#[derive(Debug)]
+pub(crate) struct Block(Numbers);
+
+/// As which numbers they are kept. An 8-bit number stands for itself times the scale of its position and head.
+#[derive(Debug)]
 pub(super) enum Numbers {
-    F32([Vec<f32>; 2]),
-    F16([Vec<f16>; 2]),
+    F32(Vec<f32>),
+    F16(Vec<f16>),
+    Q8(Vec<i8>, Vec<f32>),
+}
+
+/// All positions of a layer so far.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Past<'a> {
+    pub(crate) layout: &'a Layout,
+    pub(crate) blocks: &'a [Arc<Block>],
+    pub(crate) layer: usize,
+    pub(crate) positions: usize,
+}
+
+/// Neighbouring positions of one head.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Strip<'a, E> {
+    /// `[number][position]`, as many positions as a strip of the layout has.
+    pub(super) keys: &'a [E],
+    /// `[position][number]`.
+    pub(super) values: &'a [E],
+    /// One per position, of keys and of values; empty where numbers stand for themselves.
+    pub(super) scales: [&'a [f32]; 2],
 }
 
 impl KeyShape {
-    /// Numbers of one head's keys in a block.
-    pub(super) fn key_block(self) -> usize {
-        self.key_width * BLOCK
-    }
-
     /// Numbers from one position's values to the next position's.
     pub(super) fn value_stride(self) -> usize {
         self.value_width.next_multiple_of(WHOLE)
     }
 
-    /// Numbers of one head's values in a block.
-    pub(super) fn value_block(self) -> usize {
-        self.value_stride() * BLOCK
+    /// Numbers of one head in a strip.
+    fn strip(self, positions: usize) -> usize {
+        (self.key_width + self.value_stride()) * positions
     }
 }
 
-impl Past {
-    pub(crate) fn new(shape: KeyShape, kind: KvType) -> Self {
-        let numbers = match kind {
-            KvType::F32 => Numbers::F32([Vec::new(), Vec::new()]),
-            KvType::F16 => Numbers::F16([Vec::new(), Vec::new()]),
+impl Layout {
+    /// Blocks of `block` positions, a power of two from 16 on, for layers of these shapes.
+    pub(crate) fn new(shapes: impl IntoIterator<Item = KeyShape>, block: usize) -> Self {
+        let (mut numbers, mut scales) = (0, 0);
+        let place = |shape: KeyShape| {
+            let place = Place { shape, numbers, scales };
+            numbers += shape.heads * shape.strip(block);
+            scales += shape.heads * 2 * block;
+            place
         };
-        Self { shape, positions: 0, numbers }
+        let layers = shapes.into_iter().map(place).collect();
+        Self { layers, block, strip: block.min(SPAN), numbers, scales }
     }
 
-    pub(crate) fn positions(&self) -> usize {
-        self.positions
+    /// Positions of a block.
+    pub(crate) fn block(&self) -> usize {
+        self.block
+    }
+
+    /// Positions of a strip.
+    pub(super) fn strip(&self) -> usize {
+        self.strip
+    }
+
+    /// Bytes of a block's numbers and scales.
+    pub(crate) fn bytes(&self, kind: KvType) -> usize {
+        match kind {
+            KvType::F32 => self.numbers * 4,
+            KvType::F16 => self.numbers * 2,
+            KvType::Q8 => self.numbers + self.scales * 4,
+        }
+    }
+
+    /// Where one head's strip begins that holds position `at` of a block: numbers, and scales.
+    fn strip_at(&self, layer: usize, head: usize, at: usize) -> (usize, usize) {
+        let Place { shape, numbers, scales } = self.layers[layer];
+        let index = at / self.strip * shape.heads + head;
+        (numbers + index * shape.strip(self.strip), scales + index * 2 * self.strip)
+    }
+}
+
+impl Block {
+    /// A block without content; none where there is no memory for it.
+    pub(crate) fn new(layout: &Layout, kind: KvType) -> Option<Self> {
+        Some(Self(match kind {
+            KvType::F32 => Numbers::F32(zeros(layout.numbers)?),
+            KvType::F16 => Numbers::F16(zeros(layout.numbers)?),
+            KvType::Q8 => Numbers::Q8(zeros(layout.numbers)?, zeros(layout.scales)?),
+        }))
+    }
+
+    /// Takes over what another block of the same pool holds.
+    pub(crate) fn copy(&mut self, from: &Self) {
+        match (&mut self.0, &from.0) {
+            (Numbers::F32(to), Numbers::F32(from)) => to.copy_from_slice(from),
+            (Numbers::F16(to), Numbers::F16(from)) => to.copy_from_slice(from),
+            (Numbers::Q8(to, to_scales), Numbers::Q8(from, scales)) => {
+                to.copy_from_slice(from);
+                to_scales.copy_from_slice(scales);
+            }
+            _ => {}
+        }
+    }
+
+    /// Writes positions of one layer from position `first` of the block on: rows of all heads' keys and values.
+    pub(crate) fn write(&mut self, layout: &Layout, (layer, first): (usize, usize), rows: [&[f32]; 2]) {
+        match &mut self.0 {
+            Numbers::F32(to) => write(to, layout, (layer, first), rows),
+            Numbers::F16(to) => write(to, layout, (layer, first), rows),
+            Numbers::Q8(to, scales) => write_scaled((to, scales), layout, (layer, first), rows),
+        }
     }
 
     pub(super) fn numbers(&self) -> &Numbers {
-        &self.numbers
-    }
-
-    /// Adds positions: rows of all heads' keys, and of all heads' values.
-    pub(crate) fn extend(&mut self, keys: &[f32], values: &[f32]) {
-        let (shape, first) = (self.shape, self.positions);
-        match &mut self.numbers {
-            Numbers::F32(to) => extend(to, (shape, first), keys, values),
-            Numbers::F16(to) => extend(to, (shape, first), keys, values),
-        }
-        self.positions += keys.len() / (shape.heads * shape.key_width).max(1);
+        &self.0
     }
 }
 
-fn extend<E: Element>(
-    [all_keys, all_values]: &mut [Vec<E>; 2],
-    (shape, first): (KeyShape, usize),
-    keys: &[f32],
-    values: &[f32],
+fn zeros<T: Copy + Default>(count: usize) -> Option<Vec<T>> {
+    let mut numbers = Vec::new();
+    numbers.try_reserve_exact(count).ok()?;
+    numbers.resize(count, T::default());
+    Some(numbers)
+}
+
+impl<'a> Past<'a> {
+    pub(super) fn shape(&self) -> KeyShape {
+        self.layout.layers[self.layer].shape
+    }
+
+    /// As which numbers it is kept; nothing where it holds no position.
+    pub(super) fn numbers(&self) -> Option<&'a Numbers> {
+        self.blocks.first().map(|block| &block.0)
+    }
+
+    /// The strip of one head that holds a position.
+    pub(super) fn strip<E: Element>(&self, head: usize, position: usize) -> Strip<'a, E> {
+        let (layout, shape) = (self.layout, self.shape());
+        let (first, first_scale) = layout.strip_at(self.layer, head, position % layout.block);
+        let (numbers, scales) = E::of(self.blocks[position / layout.block].numbers());
+        let (keys, values) =
+            numbers[first..first + shape.strip(layout.strip)].split_at(shape.key_width * layout.strip);
+        let scales = scales.get(first_scale..first_scale + 2 * layout.strip);
+        let scales = scales.map_or([&[][..]; 2], |both| both.split_at(layout.strip).into());
+        Strip { keys, values, scales }
+    }
+}
+
+fn write<E: Element>(
+    to: &mut [E],
+    layout: &Layout,
+    (layer, first): (usize, usize),
+    [keys, values]: [&[f32]; 2],
 ) {
-    let KeyShape { heads, key_width, value_width } = shape;
-    let rows = keys.len() / (heads * key_width).max(1);
-    let blocks = (first + rows).div_ceil(BLOCK);
-    all_keys.resize(blocks * heads * shape.key_block(), E::narrow(0.0));
-    all_values.resize(blocks * heads * shape.value_block(), E::narrow(0.0));
-    let stride = shape.value_stride();
-    for row in 0..rows {
-        let (block, at) = ((first + row) / BLOCK, (first + row) % BLOCK);
-        for head in 0..heads {
-            let from = (row * heads + head) * key_width;
-            let to = &mut all_keys[(block * heads + head) * shape.key_block()..][..shape.key_block()];
-            for (to, key) in to[at..].iter_mut().step_by(BLOCK).zip(&keys[from..from + key_width]) {
-                *to = E::narrow(*key);
-            }
-            let from = (row * heads + head) * value_width;
-            let to = &mut all_values[(block * heads + head) * shape.value_block() + at * stride..];
-            for (to, value) in to.iter_mut().zip(&values[from..from + value_width]) {
-                *to = E::narrow(*value);
-            }
+    let KeyShape { heads, key_width, value_width } = layout.layers[layer].shape;
+    let rows = keys.chunks_exact(heads * key_width).zip(values.chunks_exact(heads * value_width));
+    for (at, (keys, values)) in (first..).zip(rows) {
+        let heads = keys.chunks_exact(key_width).zip(values.chunks_exact(value_width));
+        for (head, (key, value)) in heads.enumerate() {
+            let sound = is_sound::<E>(key) && is_sound::<E>(value);
+            let narrow = |part: usize, number| {
+                // A key that is not a number spoils whoever sees the position; a value would spoil its neighbours as well.
+                E::narrow(if sound { number } else { [f32::NAN, 0.0][part] })
+            };
+            put(to, layout, (layer, head, at), [key, value], narrow);
         }
     }
+}
+
+/// Whether these are numbers that can be kept.
+fn is_sound<E: Element>(row: &[f32]) -> bool {
+    row.iter().all(|number| number.abs() <= E::GREATEST)
+}
+
+/// Writes one head's key and value; `narrow` is told which of the two a number is of.
+fn put<E: Copy>(
+    to: &mut [E],
+    layout: &Layout,
+    (layer, head, at): (usize, usize, usize),
+    [key, value]: [&[f32]; 2],
+    narrow: impl Fn(usize, f32) -> E,
+) {
+    let (start, _) = layout.strip_at(layer, head, at);
+    let (shape, strip) = (layout.layers[layer].shape, layout.strip);
+    let at = at % strip;
+    let (keys, values) = to[start..start + shape.strip(strip)].split_at_mut(shape.key_width * strip);
+    for (to, number) in keys[at..].iter_mut().step_by(strip).zip(key) {
+        *to = narrow(0, *number);
+    }
+    for (to, number) in values[at * shape.value_stride()..].iter_mut().zip(value) {
+        *to = narrow(1, *number);
+    }
+}
+
+/// The same in 8 bits: the greatest of a head's numbers becomes 127.
+fn write_scaled(
+    (to, scales): (&mut [i8], &mut [f32]),
+    layout: &Layout,
+    (layer, first): (usize, usize),
+    [keys, values]: [&[f32]; 2],
+) {
+    let KeyShape { heads, key_width, value_width } = layout.layers[layer].shape;
+    let rows = keys.chunks_exact(heads * key_width).zip(values.chunks_exact(heads * value_width));
+    for (at, (keys, values)) in (first..).zip(rows) {
+        let heads = keys.chunks_exact(key_width).zip(values.chunks_exact(value_width));
+        for (head, (key, value)) in heads.enumerate() {
+            let (_, first_scale) = layout.strip_at(layer, head, at);
+            let place = first_scale + at % layout.strip;
+            let sound = is_sound::<i8>(key) && is_sound::<i8>(value);
+            let both = if sound { [scale(key), scale(value)] } else { [f32::NAN, 0.0] };
+            [scales[place], scales[place + layout.strip]] = both;
+            let over = both.map(|scale| if scale > 0.0 { 1.0 / scale } else { 0.0 });
+            let narrow = |part: usize, number: f32| {
+                i8::narrow((number * over[part]).round_ties_even().clamp(-127.0, 127.0))
+            };
+            put(to, layout, (layer, head, at), [key, value], narrow);
+        }
+    }
+}
+
+/// What whole numbers up to 127 are to be multiplied with to give a row's numbers.
+fn scale(row: &[f32]) -> f32 {
+    row.iter().fold(0f32, |most, number| most.max(number.abs())) / 127.0
 }

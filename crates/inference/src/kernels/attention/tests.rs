@@ -1,9 +1,11 @@
 //! Attention against its plain definition, in every form, and any company.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::{
-    Asking, Attend, BLOCK, Form, KeyShape, Past,
+    Asking, Attend, Block, Form, KeyShape, Layout, Past, SPAN,
     panel::{ROWS_MAX, add_products},
 };
 use crate::KvType;
@@ -43,11 +45,52 @@ fn plain(attend: &Attend, keys: &[f32], values: &[f32], query: &[f32], before: u
     out
 }
 
-fn past(attend: &Attend, kind: KvType, keys: &[f32], values: &[f32]) -> Past {
-    let mut past = Past::new(attend.shape, kind);
-    past.extend(keys, values);
+/// Positions of one layer, which is the second of its blocks.
+struct Growing {
+    layout: Layout,
+    kind: KvType,
+    blocks: Vec<Arc<Block>>,
+    positions: usize,
+}
+
+impl Growing {
+    fn new(shape: KeyShape, kind: KvType, block: usize) -> Self {
+        let other = KeyShape { heads: 1, key_width: 3, value_width: 5 };
+        Self { layout: Layout::new([other, shape, other], block), kind, blocks: Vec::new(), positions: 0 }
+    }
+
+    fn extend(&mut self, shape: KeyShape, keys: &[f32], values: &[f32]) {
+        let of =
+            |width: usize, all| -> Vec<&[f32]> { <[f32]>::chunks_exact(all, shape.heads * width).collect() };
+        for (key, value) in of(shape.key_width, keys).into_iter().zip(of(shape.value_width, values)) {
+            let at = self.positions % self.layout.block();
+            if at == 0 {
+                let mut block = Block::new(&self.layout, self.kind).unwrap();
+                // What a block held before must not matter.
+                let (key, value) = (vec![f32::NAN; 3 * key.len()], vec![f32::NAN; 3 * value.len()]);
+                for at in (0..self.layout.block()).step_by(3).filter(|at| at + 3 <= self.layout.block()) {
+                    block.write(&self.layout, (1, at), [&key, &value]);
+                }
+                self.blocks.push(Arc::new(block));
+            }
+            let block = Arc::get_mut(self.blocks.last_mut().unwrap()).unwrap();
+            block.write(&self.layout, (1, at), [key, value]);
+            self.positions += 1;
+        }
+    }
+
+    fn past(&self) -> Past<'_> {
+        Past { layout: &self.layout, blocks: &self.blocks, layer: 1, positions: self.positions }
+    }
+}
+
+fn past(attend: &Attend, kind: KvType, keys: &[f32], values: &[f32]) -> Growing {
+    let mut past = Growing::new(attend.shape, kind, 64);
+    past.extend(attend.shape, keys, values);
     past
 }
+
+const KINDS: [KvType; 3] = [KvType::F32, KvType::F16, KvType::Q8];
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
@@ -56,7 +99,7 @@ proptest! {
     fn attention_is_its_definition_and_has_the_same_bits_in_any_chunk(
         (groups, shared) in (1usize..4, 1usize..9), key_width in 1usize..40, value_width in 1usize..90,
         positions in 1usize..200, chunk in 1usize..70, window in prop::option::of(1usize..150),
-        sink: bool, seed: u64,
+        (sink, block) in (any::<bool>(), prop::sample::select(vec![16usize, 32, 64, 256])), seed: u64,
     ) {
         let heads = groups * shared;
         let shape = KeyShape { heads: groups, key_width, value_width };
@@ -66,23 +109,23 @@ proptest! {
         let values = noise(positions * groups * value_width, seed ^ 1);
         let query = noise(positions * heads * key_width, seed ^ 2);
         let all = past(&attend, KvType::F32, &keys, &values);
-        let whole = attend.attend(&[Asking { past: &all, first: 0, rows: positions }], &query);
+        let whole = attend.attend(&[Asking { past: all.past(), first: 0, rows: positions }], &query);
         for (value, expected) in whole.iter().zip(plain(&attend, &keys, &values, &query, 0)) {
             prop_assert!((f64::from(*value) - expected).abs() < 2e-5, "{value} instead of {expected}");
         }
-        // The same rows in chunks, beside a sequence that has nothing to do with them.
-        for kind in [KvType::F32, KvType::F16] {
+        // The same rows in chunks and other blocks, beside a sequence that has nothing to do with them.
+        for kind in KINDS {
             let all = past(&attend, kind, &keys, &values);
-            let whole = attend.attend(&[Asking { past: &all, first: 0, rows: positions }], &query);
-            let mut growing = Past::new(shape, kind);
+            let whole = attend.attend(&[Asking { past: all.past(), first: 0, rows: positions }], &query);
+            let mut growing = Growing::new(shape, kind, block);
             for start in (0..positions).step_by(chunk) {
                 let rows = chunk.min(positions - start);
                 let of = |all: &[f32], width: usize| all[start * width..(start + rows) * width].to_vec();
-                growing.extend(&of(&keys, groups * key_width), &of(&values, groups * value_width));
+                growing.extend(shape, &of(&keys, groups * key_width), &of(&values, groups * value_width));
                 let mut asked = query[..heads * key_width].to_vec();
                 asked.extend(of(&query, heads * key_width));
                 let one = past(&attend, kind, &keys[..groups * key_width], &values[..groups * value_width]);
-                let both = [Asking { past: &one, first: 0, rows: 1 }, Asking { past: &growing, first: 1, rows }];
+                let both = [Asking { past: one.past(), first: 0, rows: 1 }, Asking { past: growing.past(), first: 1, rows }];
                 let out = attend.attend(&both, &asked);
                 let width = heads * value_width;
                 prop_assert_eq!(&out[width..], &whole[start * width..(start + rows) * width]);
@@ -98,10 +141,12 @@ proptest! {
         let stride = columns + more;
         let (panel, matrix) = (noise(rows * depth, seed), noise(depth * stride, seed ^ 1));
         let halves: Vec<half::f16> = matrix.iter().map(|value| half::f16::from_f32(*value)).collect();
+        let bytes: Vec<i8> = matrix.iter().map(|value| (value * 127.0) as i8).collect();
         let of = |form: Form| {
-            let mut sums = vec![[0.5f32; BLOCK]; rows];
+            let mut sums = vec![[0.5f32; SPAN]; rows];
             add_products(form, &panel, (&matrix, stride), columns, &mut sums);
             add_products(form, &panel, (&halves, stride), columns, &mut sums);
+            add_products(form, &panel, (&bytes, stride), columns, &mut sums);
             sums
         };
         for form in Form::all() {
@@ -111,13 +156,36 @@ proptest! {
 }
 
 #[test]
-fn a_key_that_is_not_finite_spoils_only_the_rows_that_see_it() {
+fn what_is_not_finite_spoils_only_the_rows_that_see_it() {
     let shape = KeyShape { heads: 1, key_width: 8, value_width: 8 };
     let attend = Attend { heads: 2, shape, scale: 1.0, window: None, sinks: None };
-    let mut keys = noise(100 * 8, 1);
-    keys[80 * 8] = f32::NAN;
-    let past = past(&attend, KvType::F32, &keys, &noise(100 * 8, 2));
-    let out = attend.attend(&[Asking { past: &past, first: 0, rows: 100 }], &noise(100 * 16, 3));
-    assert!(out[..80 * 16].iter().all(|value| value.is_finite()));
-    assert!(out[80 * 16..].iter().all(|value| value.is_nan()));
+    for (kind, broken) in
+        KINDS.into_iter().zip([f32::NAN, 1e5, f32::INFINITY]).chain([(KvType::F32, f32::INFINITY)])
+    {
+        for of_keys in [true, false] {
+            let (mut keys, mut values) = (noise(100 * 8, 1), noise(100 * 8, 2));
+            *(if of_keys { &mut keys[80 * 8] } else { &mut values[80 * 8] }) = broken;
+            let past = past(&attend, kind, &keys, &values);
+            let out =
+                attend.attend(&[Asking { past: past.past(), first: 0, rows: 100 }], &noise(100 * 16, 3));
+            assert!(out[..80 * 16].iter().all(|value| value.is_finite()), "{kind:?} {broken}");
+            assert!(out[80 * 16..].iter().all(|value| value.is_nan()), "{kind:?} {broken}");
+        }
+    }
+}
+
+#[test]
+fn eight_bits_err_by_half_a_step_of_the_greatest_number() {
+    let shape = KeyShape { heads: 2, key_width: 24, value_width: 40 };
+    let attend = Attend { heads: 2, shape, scale: 0.0, window: Some(1), sinks: None };
+    let (keys, values) = (noise(100 * 48, 1), noise(100 * 80, 2));
+    let past = past(&attend, KvType::Q8, &keys, &values);
+    // A window of one position gives that position's values back.
+    let out = attend.attend(&[Asking { past: past.past(), first: 0, rows: 100 }], &noise(100 * 48, 3));
+    for (found, expected) in out.chunks_exact(40).zip(values.chunks_exact(40)) {
+        let greatest = expected.iter().fold(0f32, |most, value| most.max(value.abs()));
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found - expected).abs() <= greatest / 254.0 * 1.001, "{found} instead of {expected}");
+        }
+    }
 }
