@@ -90,6 +90,11 @@ fn on_wire(field: &'static str) -> &'static str {
         "max_tokens" => "sampling.max_tokens",
         "temperature" => "sampling.temperature",
         "top_p" => "sampling.top_p",
+        "min_p" => "sampling.min_p",
+        "presence_penalty" => "sampling.presence_penalty",
+        "frequency_penalty" => "sampling.frequency_penalty",
+        "logit_bias" => "sampling.logit_bias",
+        "logprobs" => "sampling.logprobs",
         "repetition_penalty" => "sampling.repetition_penalty",
         "stop" => "sampling.stop",
         "resume" => "resume.token_ids",
@@ -119,7 +124,9 @@ impl From<Error> for Status {
 /// Retryable elsewhere: a full line, a draining or stopped engine. Not retryable: what the request itself got wrong.
 fn of_engine(error: &inference::Error, text: String) -> Status {
     match error {
-        inference::Error::OverLong { .. } => Status::invalid_argument(text),
+        inference::Error::OverLong { .. } | inference::Error::Constraint { .. } => {
+            Status::invalid_argument(text)
+        }
         inference::Error::QueueFull { .. } => refusal(text, PUSHBACK_MS),
         inference::Error::Draining | inference::Error::Stopped => Status::unavailable(text),
         _ => Status::internal(text),

@@ -8,7 +8,7 @@ use mesh::deadline::Deadline;
 use mesh::process::Limits;
 use proto::v1::generate_event::Event as Sent;
 use proto::v1::{
-    Delta, DescribeRequest, DescribeResponse, Feedback, FeedbackReceipt, GenerateEvent, GenerateRequest,
+    DescribeRequest, DescribeResponse, Feedback, FeedbackReceipt, GenerateEvent, GenerateRequest,
     PlaceDescription, Started, content_part::Part,
 };
 use tonic::{Request, Response, Status};
@@ -57,7 +57,7 @@ impl Generation {
             gen_ai.provider.name = "causeway",
             gen_ai.request.model = model,
             gen_ai.request.max_tokens = wanted.max_tokens,
-            gen_ai.request.temperature = f64::from(wanted.sampling.temperature),
+            gen_ai.request.temperature = wanted.sampling.temperature.map(f64::from),
             gen_ai.usage.input_tokens = Empty,
             gen_ai.usage.output_tokens = Empty,
             gen_ai.response.finish_reasons = Empty,
@@ -140,12 +140,13 @@ fn events(
         let mut tokens_seen = 0_usize;
         while let Some(event) = stream.next().instrument(decode.clone()).await {
             match event {
-                Event::Delta { text, tokens, first_index } => {
+                Event::Delta { text, tokens, first_index, logprobs } => {
                     tokens_seen += tokens.len();
                     if let Some(started) = started.take() {
                         yield Ok(wrap(Sent::Started(started)));
                     }
-                    yield Ok(wrap(Sent::Delta(Delta { text, token_ids: tokens, first_token_index: first_index })));
+                    let delta = inference::wire::delta(text, tokens, first_index, logprobs);
+                    yield Ok(wrap(Sent::Delta(delta)));
                 }
                 Event::Done(done) => {
                     decode.record("causeway.tokens", tokens_seen);

@@ -155,8 +155,8 @@ impl Device {
 
     fn event(&self, step: Step, chat: &Span, price: &Price) -> Result<Event, Error> {
         match step {
-            Step::Delta { text, tokens, first_index } => {
-                Ok(Event::Delta(v1::Delta { text, token_ids: tokens, first_token_index: first_index }))
+            Step::Delta { text, tokens, first_index, logprobs } => {
+                Ok(Event::Delta(inference::wire::delta(text, tokens, first_index, logprobs)))
             }
             Step::Done(done) => {
                 record(chat, &done);
@@ -176,7 +176,7 @@ impl Device {
     fn judge(&self, error: &inference::Error) -> Setback {
         let (place, message) = (self.tier.clone(), error.to_string());
         let (code, pushback) = match error {
-            inference::Error::BadRequest { .. } => {
+            inference::Error::BadRequest { .. } | inference::Error::Constraint { .. } => {
                 return Setback::Final(Error::Refused { place, code: Code::InvalidArgument, message });
             }
             // What is too long for the device may fit upstream.
@@ -197,7 +197,7 @@ fn chat(model: &str, wanted: &inference::Request) -> Span {
         gen_ai.provider.name = "causeway",
         gen_ai.request.model = model,
         gen_ai.request.max_tokens = wanted.max_tokens,
-        gen_ai.request.temperature = f64::from(wanted.sampling.temperature),
+        gen_ai.request.temperature = wanted.sampling.temperature.map(f64::from),
         gen_ai.usage.input_tokens = field::Empty,
         gen_ai.usage.output_tokens = field::Empty,
         gen_ai.response.finish_reasons = field::Empty,

@@ -48,7 +48,8 @@ impl Service {
         let peer = request.extensions().get::<Peer>().cloned().unwrap_or_default();
         let reading = self.parts.requests.read(&peer, request.into_inner())?;
         let Places { grammar, desk, .. } = &self.parts.places;
-        let said = facts::said(&reading.request);
+        // What is carried out is answered in words of the home's own, never in a form that was asked for.
+        let said = facts::said(&reading.request).filter(|_| reading.request.constraint.is_none());
         let command = grammar.as_ref().zip(said).and_then(|(grammar, text)| grammar.hear(text));
         let facts = facts::of(&reading.request, &reading.signals, reading.tenant.clone());
         Ok(Asked { asked: hop::Asked::new(desk, reading, facts, deadline), command })

@@ -29,5 +29,18 @@ pub const STOP_LEN_MAX: usize = 8;
 /// The most bytes of each of them; the least is 1.
 pub const STOP_BYTES_MAX: usize = 64;
 
+/// The highest `Sampling.presence_penalty` and `frequency_penalty`; the lowest is its negative.
+pub const OCCURRENCE_PENALTY_MAX: f32 = 2.0;
+/// The highest `Sampling.logit_bias`; the lowest is its negative.
+pub const LOGIT_BIAS_MAX: f32 = 100.0;
+/// The most ids of `Sampling.logit_bias`.
+pub const LOGIT_BIAS_LEN_MAX: usize = 1_024;
+/// The most tokens of `Sampling.logprobs`.
+pub const LOGPROBS_MAX: u32 = 20;
+/// The most bytes of `GenerateRequest.json_schema` and `lark_grammar`.
+pub const GRAMMAR_BYTES_MAX: usize = 64 << 10;
+/// The most bytes of `GenerateRequest.regex`; the least is 1.
+pub const REGEX_BYTES_MAX: usize = 4_096;
+
 /// The descriptors of every file, for gRPC reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!("gen/descriptors.bin");

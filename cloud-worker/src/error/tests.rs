@@ -15,6 +15,8 @@ fn fields_are_named_as_the_wire_names_them() {
     for (engines, wires) in [
         ("conversation", "turns"),
         ("temperature", "sampling.temperature"),
+        ("logit_bias", "sampling.logit_bias"),
+        ("json_schema", "json_schema"),
         ("resume", "resume.token_ids"),
         ("sampling.max_tokens", "sampling.max_tokens"),
     ] {

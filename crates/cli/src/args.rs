@@ -105,6 +105,18 @@ pub struct Ask {
     /// 0 is greedy.
     #[arg(long, allow_negative_numbers = true)]
     pub temperature: Option<f32>,
+    /// The same seed draws the same answer.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// The answer is JSON of the schema in this file.
+    #[arg(long, value_name = "FILE.json", group = "constraint")]
+    pub json_schema: Option<PathBuf>,
+    /// The answer is of the Lark grammar in this file.
+    #[arg(long, value_name = "FILE.lark", group = "constraint")]
+    pub grammar: Option<PathBuf>,
+    /// The answer matches this regular expression.
+    #[arg(long, group = "constraint")]
+    pub regex: Option<String>,
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use mesh::connect::Channel;
 use proto::v1::generate_event::Event;
+use proto::v1::generate_request::Constraint;
 use proto::v1::generation_client::GenerationClient;
 use proto::v1::{
     Action, ContentPart, Decision, FinishReason, GenerateRequest, Priority, Privacy, Role, Sampling, Turn,
@@ -27,6 +28,10 @@ pub struct Question {
     pub max_tokens: Option<u32>,
     /// 0 is greedy.
     pub temperature: Option<f32>,
+    /// The same seed draws the same answer; `None`: by the request's id.
+    pub seed: Option<u64>,
+    /// What the answer must be; `None`: anything.
+    pub constraint: Option<Constraint>,
 }
 
 /// An answer, complete.
@@ -68,12 +73,14 @@ impl Question {
             sampling: Some(Sampling {
                 max_tokens: self.max_tokens,
                 temperature: Some(self.temperature.unwrap_or(0.0)),
+                seed: self.seed,
                 ..Sampling::default()
             }),
             privacy: self.privacy.into(),
             priority: self.priority.into(),
             only_place: self.only_place.clone(),
             model: self.model.clone(),
+            constraint: self.constraint.clone(),
             ..GenerateRequest::default()
         }
     }

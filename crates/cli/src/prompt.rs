@@ -1,7 +1,8 @@
 //! Questions typed by a person: one on the command line, or one after the other at a prompt.
 
+use std::fs;
 use std::io::{self, BufRead as _, IsTerminal as _, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use anyhow::{Context as _, Result};
 use mesh::connect::{Channel, ConnectOptions};
 use mesh::process::told_to_end;
 use mesh::transport::{Address, Os};
+use proto::v1::generate_request::Constraint;
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -19,8 +21,21 @@ use crate::deploy::Deploy;
 use crate::road::{Road, default_socket};
 use crate::{args, show};
 
+/// What the answer must be, its text read from the file where one is named.
+fn constraint(asked: &args::Ask) -> Result<Option<Constraint>> {
+    let read =
+        |file: &Path| fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()));
+    Ok(match (&asked.json_schema, &asked.grammar, &asked.regex) {
+        (Some(file), _, _) => Some(Constraint::JsonSchema(read(file)?)),
+        (_, Some(file), _) => Some(Constraint::LarkGrammar(read(file)?)),
+        (_, _, Some(regex)) => Some(Constraint::Regex(regex.clone())),
+        _ => None,
+    })
+}
+
 /// `causeway ask`: of the agent at the socket, or of a road started for this question.
 pub(crate) async fn ask_once(deploy: &Deploy, asked: args::Ask, out: &mut impl Write) -> Result<ExitCode> {
+    let constraint = constraint(&asked)?;
     let question = Question {
         text: asked.text,
         privacy: asked.privacy.into(),
@@ -29,6 +44,8 @@ pub(crate) async fn ask_once(deploy: &Deploy, asked: args::Ask, out: &mut impl W
         model: asked.model.unwrap_or_default(),
         max_tokens: asked.max_tokens,
         temperature: asked.temperature,
+        seed: asked.seed,
+        constraint,
     };
     let running = match asked.socket {
         Some(socket) => Some(channel(socket)),

@@ -60,6 +60,14 @@ pub enum Error {
         /// Tokens that the cache may hold.
         tokens_max: usize,
     },
+    /// The constraint of this request cannot be followed any further; others are unharmed.
+    #[error("the constraint cannot be followed at token {index} of this answer: {problem}")]
+    Constraint {
+        /// Index of the token that could not be chosen.
+        index: usize,
+        /// The grammar library's words: what became too much, or that no token fits.
+        problem: String,
+    },
     /// The tensor library refused a step.
     #[error("computing a step failed: {problem}")]
     Compute {

@@ -14,11 +14,33 @@ pub enum Event {
         tokens: Vec<u32>,
         /// Index within the answer of the first of `tokens`, resumed ids counted.
         first_index: u32,
+        /// One for each of `tokens` where the request asks for them, otherwise none.
+        logprobs: Vec<Logprobs>,
     },
     /// The answer is complete.
     Done(Done),
     /// The answer cannot be completed.
     Failed(Error),
+}
+
+/// How likely a token was, as the model gave it: before bias, penalties, constraint and temperature.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Logprobs {
+    /// Natural logarithm of the chosen token's probability.
+    pub logprob: f32,
+    /// The likeliest tokens in its place, the likeliest first, the lower id first among equals.
+    pub top: Vec<TopLogprob>,
+}
+
+/// One of the likeliest tokens.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TopLogprob {
+    /// Its id.
+    pub id: u32,
+    /// Natural logarithm of its probability.
+    pub logprob: f32,
+    /// The bytes that it adds to the text; none for a control token.
+    pub text: Vec<u8>,
 }
 
 /// How an answer ended.

@@ -12,6 +12,7 @@ mod packed;
 mod model;
 mod scheduler;
 mod sampling;
+mod constraint;
 mod engine;
 mod event;
 mod report;
@@ -25,9 +26,9 @@ pub mod wire;
 
 pub use engine::{Handle, Service, Stream};
 pub use error::Error;
-pub use event::{Confidence, Done, Event, Finish, Usage};
+pub use event::{Confidence, Done, Event, Finish, Logprobs, TopLogprob, Usage};
 pub use options::{KvType, Options};
 pub use report::{
     BlockChange, BlockChanges, Counters, ExpertCounters, Load, LoadReport, ModelInfo, Packed, imbalance,
 };
-pub use request::{Conversation, Request, Role, Sampling, Turn};
+pub use request::{Constraint, Conversation, Request, Role, Sampling, Turn};

@@ -33,6 +33,11 @@ pub struct Options {
     pub kv_bytes_max: u64,
     /// Whether requests that begin alike, of the same tenant, share what was computed of their beginnings.
     pub kv_shared: bool,
+    /// Tokens of an answer that are guessed ahead and checked in one step, at most 16; 0: none. Guesses change no answer. They
+    /// are looked up in the text so far, or made by `draft`.
+    pub draft_tokens_max: usize,
+    /// A smaller model of the same tokenizer that makes the guesses.
+    pub draft: Option<PathBuf>,
     /// A step lasts at least this long (a power cap); 0 means as fast as it goes. In milliseconds when serialised.
     #[serde(rename = "step_interval_min_ms", with = "milliseconds")]
     pub step_interval_min: Duration,
@@ -74,6 +79,8 @@ impl Default for Options {
             kv_tokens_max: 0,
             kv_bytes_max: 0,
             kv_shared: true,
+            draft_tokens_max: 0,
+            draft: None,
             step_interval_min: Duration::ZERO,
             packed_cache: None,
             packed_cache_bytes_max: 64 << 30,
@@ -90,6 +97,7 @@ const QUEUE_LEN_MAX: usize = 1 << 20;
 const THREADS_MAX: usize = 1_024;
 const BLOCK_TOKENS_MAX: usize = 1_024;
 const KV_TOKENS_MAX: usize = 1 << 32;
+const DRAFT_TOKENS_MAX: usize = 16;
 const STEP_INTERVAL_MAX: Duration = Duration::from_secs(10);
 
 impl Options {
@@ -105,6 +113,11 @@ impl Options {
         if !self.kv_block_tokens.is_power_of_two() {
             let problem = format!("is {}, which is no power of two", self.kv_block_tokens);
             return Err(Error::BadOption { field: "kv_block_tokens", problem });
+        }
+        between("draft_tokens_max", self.draft_tokens_max, 0, DRAFT_TOKENS_MAX)?;
+        if self.draft.is_some() && self.draft_tokens_max == 0 {
+            let problem = "names a model, but `draft_tokens_max` is 0 and nothing is guessed".to_owned();
+            return Err(Error::BadOption { field: "draft", problem });
         }
         if self.step_interval_min > STEP_INTERVAL_MAX {
             let problem =

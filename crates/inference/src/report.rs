@@ -123,6 +123,10 @@ pub struct Counters {
     pub cancelled: u64,
     /// Of the tokens chosen, those whose stream had been dropped before.
     pub tokens_after_cancel: u64,
+    /// Tokens guessed ahead and checked.
+    pub drafted_tokens: u64,
+    /// Of those, the ones that were chosen; their share is the acceptance rate.
+    pub accepted_tokens: u64,
     /// Experts that were needed and in memory, or not; zeros where all stay in memory.
     pub experts: ExpertCounters,
 }

@@ -5,7 +5,10 @@ use std::time::Instant;
 use proto::v1 as wire;
 
 use crate::request;
-use crate::{Confidence, Done, Error, Finish, ModelInfo, Request, Role, Sampling, Turn};
+use crate::{
+    Confidence, Constraint, Done, Error, Finish, Logprobs, ModelInfo, Request, Role, Sampling, TopLogprob,
+    Turn,
+};
 
 // An engine takes what the contract allows, no more and no less.
 const _: () = assert!(
@@ -14,6 +17,12 @@ const _: () = assert!(
         && request::PENALTY_MAX.to_bits() == proto::REPETITION_PENALTY_MAX.to_bits()
         && request::STOP_STRINGS_MAX == proto::STOP_LEN_MAX
         && request::STOP_BYTES_MAX == proto::STOP_BYTES_MAX
+        && request::OCCURRENCE_PENALTY_MAX.to_bits() == proto::OCCURRENCE_PENALTY_MAX.to_bits()
+        && request::LOGIT_BIAS_MAX.to_bits() == proto::LOGIT_BIAS_MAX.to_bits()
+        && request::LOGIT_BIAS_LEN_MAX == proto::LOGIT_BIAS_LEN_MAX
+        && request::LOGPROBS_MAX == proto::LOGPROBS_MAX as usize
+        && request::GRAMMAR_BYTES_MAX == proto::GRAMMAR_BYTES_MAX
+        && request::REGEX_BYTES_MAX == proto::REGEX_BYTES_MAX
 );
 
 /// What a hop adds to a request before its engine sees it.
@@ -56,6 +65,7 @@ pub fn request(request: &wire::GenerateRequest, limits: Limits) -> Result<Reques
         conversation,
         max_tokens: max_tokens as usize,
         sampling: read_sampling(&asked),
+        constraint: request.constraint.as_ref().map(read_constraint),
         seed: asked.seed.unwrap_or_else(|| seed_of(&request.request_id)),
         stop: asked.stop,
         deadline: limits.deadline,
@@ -129,13 +139,42 @@ fn read_turn(turn: &wire::Turn) -> Result<Turn, Error> {
 }
 
 fn read_sampling(asked: &wire::Sampling) -> Sampling {
-    let otherwise = Sampling::default();
     Sampling {
-        temperature: asked.temperature.unwrap_or(otherwise.temperature),
-        top_p: asked.top_p.unwrap_or(otherwise.top_p),
-        top_k: asked.top_k.map_or(otherwise.top_k, |k| k as usize),
-        repetition_penalty: asked.repetition_penalty.unwrap_or(otherwise.repetition_penalty),
+        temperature: asked.temperature,
+        top_p: asked.top_p,
+        top_k: asked.top_k.map(|k| k as usize),
+        min_p: asked.min_p,
+        repetition_penalty: asked.repetition_penalty,
+        presence_penalty: asked.presence_penalty.unwrap_or(0.0),
+        frequency_penalty: asked.frequency_penalty.unwrap_or(0.0),
+        logit_bias: asked.logit_bias.iter().map(|(id, bias)| (*id, *bias)).collect(),
+        logprobs: asked.logprobs.map(|count| count as usize),
     }
+}
+
+fn read_constraint(asked: &wire::generate_request::Constraint) -> Constraint {
+    use wire::generate_request::Constraint as Asked;
+    match asked {
+        Asked::JsonSchema(text) => Constraint::JsonSchema(text.clone()),
+        Asked::LarkGrammar(text) => Constraint::Lark(text.clone()),
+        Asked::Regex(text) => Constraint::Regex(text.clone()),
+    }
+}
+
+/// What became visible, for the wire.
+#[must_use]
+pub fn delta(
+    text: String,
+    token_ids: Vec<u32>,
+    first_token_index: u32,
+    logprobs: Vec<Logprobs>,
+) -> wire::Delta {
+    let top = |top: TopLogprob| wire::TopLogprob { token_id: top.id, logprob: top.logprob, text: top.text };
+    let one = |one: Logprobs| wire::TokenLogprobs {
+        logprob: one.logprob,
+        top: one.top.into_iter().map(top).collect(),
+    };
+    wire::Delta { text, token_ids, first_token_index, logprobs: logprobs.into_iter().map(one).collect() }
 }
 
 fn confidence(confidence: Confidence) -> wire::Confidence {

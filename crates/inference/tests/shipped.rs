@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use inference::{Event, Options, Request, Role, Turn};
+use inference::{Constraint, Event, Finish, Options, Request, Role, Sampling, Turn};
 
 /// Tokens of some text by the model at `path`, and the text of its answer.
 fn ask(path: PathBuf, experts: bool) -> Result<(Vec<usize>, String), Box<dyn Error>> {
@@ -51,4 +51,57 @@ fn the_device_model_answers() -> Result<(), Box<dyn Error>> {
 #[test]
 fn the_cloud_model_answers() -> Result<(), Box<dyn Error>> {
     check("cloud", true)
+}
+
+const SCHEMA: &str = r#"{"type":"object","additionalProperties":false,"required":["action","room","level"],
+"properties":{"action":{"enum":["turn_on","turn_off","dim"]},"room":{"type":"string","minLength":2,"maxLength":16},
+"level":{"type":"integer","minimum":0,"maximum":100},"times":{"type":"array","maxItems":3,"items":{"type":"boolean"}}}}"#;
+
+fn is_of_schema(text: &str) -> bool {
+    let Ok(serde_json::Value::Object(found)) = serde_json::from_str(text) else { return false };
+    let known = ["action", "room", "level", "times"];
+    found.keys().all(|key| known.contains(&key.as_str()))
+        && ["turn_on", "turn_off", "dim"]
+            .iter()
+            .any(|action| found.get("action").is_some_and(|a| a == action))
+        && found["room"].as_str().is_some_and(|room| (2..=16).contains(&room.chars().count()))
+        && found["level"].as_u64().is_some_and(|level| level <= 100)
+        && found.get("times").is_none_or(|times| {
+            times.as_array().is_some_and(|times| times.len() <= 3 && times.iter().all(|t| t.is_boolean()))
+        })
+}
+
+#[test]
+fn the_device_model_gives_json_of_a_schema_at_any_seed() -> Result<(), Box<dyn Error>> {
+    let model =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/models/device/causeway-device-q4_0.gguf");
+    let (service, handle) =
+        Options { model, threads: 1, queue_len_max: 512, ..Options::default() }.build()?;
+    let service = std::thread::spawn(move || service.run());
+    let request = |seed| Request {
+        conversation: vec![Turn { role: Role::User, text: "Dim the kitchen lamp to a third.".into() }],
+        sampling: Sampling { temperature: Some(1.0), ..Sampling::default() },
+        constraint: Some(Constraint::JsonSchema(SCHEMA.into())),
+        max_tokens: 256,
+        seed,
+        ..Request::default()
+    };
+    let mut streams = (0..300).map(|seed| handle.generate(request(seed))).collect::<Result<Vec<_>, _>>()?;
+    let mut different = std::collections::BTreeSet::new();
+    for stream in &mut streams {
+        let mut text = String::new();
+        while let Some(event) = stream.blocking_next() {
+            match event {
+                Event::Delta { text: more, .. } => text += &more,
+                Event::Done(done) => assert_eq!(done.finish, Finish::Stop, "{text}"),
+                Event::Failed(error) => return Err(error.into()),
+            }
+        }
+        assert!(is_of_schema(&text), "{text}");
+        different.insert(text);
+    }
+    assert!(different.len() > 100, "they are drawn: {}", different.len());
+    drop((handle, streams));
+    service.join().map_err(|_| "the loop panicked")?;
+    Ok(())
 }

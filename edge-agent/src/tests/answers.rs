@@ -100,6 +100,25 @@ async fn the_device_answers_when_its_upstream_cannot() {
 }
 
 #[tokio::test]
+async fn a_form_that_is_asked_for_is_kept_even_where_the_words_are_a_command() {
+    use v1::generate_request::Constraint;
+    let scene = Scene::new(Around { model: true, ..Around::default() }).await;
+    let asked = |constraint: &str| {
+        let mut request = question("turn on the kitchen lamp");
+        request.constraint = Some(Constraint::JsonSchema(constraint.to_owned()));
+        request.sampling = Some(v1::Sampling { logprobs: Some(2), ..v1::Sampling::default() });
+        request
+    };
+    let answer = scene.ask(asked("{\"enum\":[\"yes\",\"no\"]}")).await.unwrap();
+    assert_eq!(answer.started[0].place, "device");
+    assert!(["\"yes\"", "\"no\""].contains(&answer.text.as_str()), "{}", answer.text);
+    assert_eq!(scene.home.state("kitchen_lamp").on, None);
+    let refused = scene.refused(asked("{\"type\":\"thing\"}")).await;
+    assert_eq!(refused.code(), tonic::Code::InvalidArgument);
+    assert!(refused.message().contains("`json_schema`"), "{refused}");
+}
+
+#[tokio::test]
 async fn what_must_stay_never_goes_up() {
     let (mut around, upstream) = above(Script::Answer);
     around.model = true;

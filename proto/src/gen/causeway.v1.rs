@@ -224,6 +224,34 @@ pub struct GenerateRequest {
     /// no tier has is refused.
     #[prost(string, tag = "14")]
     pub only_place: ::prost::alloc::string::String,
+    /// What the answer's text must be; absent: anything. It is kept token by token: what cannot lead to a text of that form is
+    /// never chosen, and the answer ends by itself where the form allows nothing more. `max_tokens`, the context and a stop
+    /// string may still cut it short. A constrained request is never taken for a command to the home. Limits of what a
+    /// constraint may cost are the engine's: one that is refused for them is an invalid argument.
+    #[prost(oneof = "generate_request::Constraint", tags = "15, 16, 17")]
+    pub constraint: ::core::option::Option<generate_request::Constraint>,
+}
+/// Nested message and enum types in `GenerateRequest`.
+pub mod generate_request {
+    /// What the answer's text must be; absent: anything. It is kept token by token: what cannot lead to a text of that form is
+    /// never chosen, and the answer ends by itself where the form allows nothing more. `max_tokens`, the context and a stop
+    /// string may still cut it short. A constrained request is never taken for a command to the home. Limits of what a
+    /// constraint may cost are the engine's: one that is refused for them is an invalid argument.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Constraint {
+        /// A JSON Schema, as JSON text of an object; at most 64 KiB, nested at most 64 deep. Draft 2020-12 unless `$schema` says
+        /// otherwise; references within the document only. The text of the answer has no white space but single spaces.
+        #[prost(string, tag = "15")]
+        JsonSchema(::prost::alloc::string::String),
+        /// A grammar in the Lark syntax of the `llguidance` library, its first rule named `start`; at most 64 KiB, brackets nested
+        /// at most 64 deep.
+        #[prost(string, tag = "16")]
+        LarkGrammar(::prost::alloc::string::String),
+        /// A regular expression in the syntax of Rust's `regex` crate, without look-around, that the whole answer matches; 1 to
+        /// 4096 bytes, brackets nested at most 64 deep.
+        #[prost(string, tag = "17")]
+        Regex(::prost::alloc::string::String),
+    }
 }
 /// One turn of a talk.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -266,7 +294,14 @@ pub struct Blob {
     #[prost(bytes = "vec", tag = "2")]
     pub data: ::prost::alloc::vec::Vec<u8>,
 }
-/// Bounds and randomness of an answer.
+/// Bounds and randomness of an answer. What is absent is as the model's own files say (`generation_config.json`,
+/// `general.sampling.*`), and where they say nothing, greedy and without any of the rest.
+///
+/// The order: `logit_bias` is added to the model's scores, then the penalties apply (repetition, frequency, presence), then
+/// whatever the constraint forbids is removed. At temperature 0 the likeliest is chosen. Otherwise scores are divided by
+/// the temperature and cut by `min_p`, `top_k` and `top_p` in this order, each on what the one before it left, and one is
+/// drawn by (seed, index of the token within the answer). This is the order of vLLM; Hugging Face `transformers` cuts by
+/// `min_p` last, and llama.cpp applies the temperature after the cuts.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Sampling {
     /// Most tokens to produce, at least 1; absent: the place's own default. A place whose context has no room for the prompt
@@ -282,7 +317,8 @@ pub struct Sampling {
     /// Keeps this many of the likeliest tokens; 0: all.
     #[prost(uint32, optional, tag = "4")]
     pub top_k: ::core::option::Option<u32>,
-    /// Divides (positive) or multiplies (negative) the logits of tokens already present; 1 is off; from 0.01 to 2.
+    /// Divides (positive) or multiplies (negative) the logits of tokens already present, in the prompt or in the answer; 1 is
+    /// off; from 0.01 to 2.
     #[prost(float, optional, tag = "5")]
     pub repetition_penalty: ::core::option::Option<f32>,
     /// The answer ends before any of these appears. At most 8, each 1 to 64 bytes.
@@ -291,6 +327,22 @@ pub struct Sampling {
     /// With the same model and request, the same seed gives the same answer; absent: derived from the request id.
     #[prost(uint64, optional, tag = "7")]
     pub seed: ::core::option::Option<u64>,
+    /// Keeps the tokens that are at least this many times as probable as the likeliest, at the temperature; 0: all; from 0 to 1.
+    #[prost(float, optional, tag = "8")]
+    pub min_p: ::core::option::Option<f32>,
+    /// Taken from the logit of every token that the answer holds already; the prompt does not count; from -2 to 2; 0 is off.
+    #[prost(float, optional, tag = "9")]
+    pub presence_penalty: ::core::option::Option<f32>,
+    /// Taken from the logit of a token once for every time that the answer holds it already; from -2 to 2; 0 is off.
+    #[prost(float, optional, tag = "10")]
+    pub frequency_penalty: ::core::option::Option<f32>,
+    /// Added to the logit of each of these token ids; each from -100 to 100. At most 1024, each of them known to the model.
+    #[prost(map = "uint32, float", tag = "11")]
+    pub logit_bias: ::std::collections::HashMap<u32, f32>,
+    /// Absent: none. Otherwise each token of the answer comes with its log-probability and with this many of the likeliest
+    /// tokens at its place; at most 20.
+    #[prost(uint32, optional, tag = "12")]
+    pub logprobs: ::core::option::Option<u32>,
 }
 /// An answer begun elsewhere: generation goes on after these tokens, with the same seed.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -369,7 +421,7 @@ pub struct Started {
     pub model_hash: ::prost::alloc::string::String,
 }
 /// A piece of the answer's text.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Delta {
     /// Whole characters only.
     #[prost(string, tag = "1")]
@@ -380,6 +432,34 @@ pub struct Delta {
     /// The index, in the whole answer, of the first of `token_ids`, counted from 0.
     #[prost(uint32, tag = "3")]
     pub first_token_index: u32,
+    /// One for each of `token_ids`, where `Sampling.logprobs` asked for them; otherwise none.
+    #[prost(message, repeated, tag = "4")]
+    pub logprobs: ::prost::alloc::vec::Vec<TokenLogprobs>,
+}
+/// How likely a token was, and what was likely in its place.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TokenLogprobs {
+    /// Natural logarithm of the chosen token's probability as the model gave it: before bias, penalties, constraint and
+    /// temperature. At most 0; minus infinity is possible.
+    #[prost(float, tag = "1")]
+    pub logprob: f32,
+    /// The likeliest tokens by the same measure, the likeliest first and the lower id first among equals. The chosen one is
+    /// among them only where it is one of them.
+    #[prost(message, repeated, tag = "2")]
+    pub top: ::prost::alloc::vec::Vec<TopLogprob>,
+}
+/// One of the likeliest tokens.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TopLogprob {
+    /// Its id.
+    #[prost(uint32, tag = "1")]
+    pub token_id: u32,
+    /// Natural logarithm of its probability.
+    #[prost(float, tag = "2")]
+    pub logprob: f32,
+    /// The bytes that it adds to the text, which may be part of a character; none for a control token.
+    #[prost(bytes = "vec", tag = "3")]
+    pub text: ::prost::alloc::vec::Vec<u8>,
 }
 /// Something for the device to do, as structured data.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

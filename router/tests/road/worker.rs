@@ -227,7 +227,12 @@ impl Generation for State {
                     Step::Delta(text, ids) => {
                         let first_token_index = index;
                         index += ids.len() as u32;
-                        Event::Delta(v1::Delta { text: text.into(), token_ids: ids.to_vec(), first_token_index })
+                        Event::Delta(v1::Delta {
+                            text: text.into(),
+                            token_ids: ids.to_vec(),
+                            first_token_index,
+                            ..Default::default()
+                        })
                     }
                     Step::Done(prompt_tokens, cached_prompt_tokens, output_tokens) => Event::Done(v1::Done {
                         usage: Some(v1::Usage { prompt_tokens, cached_prompt_tokens, output_tokens }),

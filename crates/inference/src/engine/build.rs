@@ -13,6 +13,7 @@ use super::{
     meter::Meter,
     places,
     service::Computing,
+    speculate::Speculation,
 };
 use crate::{
     Error, LoadReport, ModelInfo, Options,
@@ -20,6 +21,7 @@ use crate::{
     kernels::{Team, keep_freed_memory},
     model::{Config, Decoder, Segment},
     packed::{Folder, Packing},
+    sampling::defaults,
     text::Tokenizer,
 };
 
@@ -43,6 +45,7 @@ impl Options {
         let config = Config::read(&file)?.for_context(self.context_tokens_max);
         let context_tokens_max = config.context_tokens_max;
         let tokenizer = Tokenizer::read(&file, config.vocabulary)?;
+        let sampling = defaults(&file)?;
         let mut info = describe(&file, &config, context_tokens_max);
         let (decoder, loading) = team.install(|| self.load(&file, &config))?;
         info.loading = LoadReport { took: started.elapsed(), ..loading };
@@ -50,11 +53,13 @@ impl Options {
         let pool = places::pool(&self, context_tokens_max, layout)?;
         let meter = team.install(|| measure(&decoder, &info, self.step_interval_min))?;
         decoder.expert_load().clear();
-        let bounds = Bounds { queue_len_max: self.queue_len_max };
+        let speculation = team.install(|| Speculation::open(&self, &tokenizer))?;
+        let bounds = Bounds { queue_len_max: self.queue_len_max, draft_tokens_max: self.draft_tokens_max };
         let events = Arc::clone(pool.events());
-        let shared = Arc::new(Shared::new(info, tokenizer, bounds, decoder.expert_load().clone(), events));
+        let words = (tokenizer, sampling);
+        let shared = Arc::new(Shared::new(info, words, bounds, decoder.expert_load().clone(), events));
         let handle = Handle::new(Arc::clone(&shared));
-        let computing = Computing { decoder, team: Arc::new(team), pool: Arc::new(pool) };
+        let computing = Computing { decoder, team: Arc::new(team), pool: Arc::new(pool), speculation };
         Ok((Service::new(shared, computing, &self, meter), handle))
     }
 

@@ -7,7 +7,10 @@ use super::{
     inbox::{Shared, State},
     sequence::{Prepared, Sequence},
 };
-use crate::{BlockChanges, Counters, Error, Load, ModelInfo, Request, Turn};
+use crate::{
+    BlockChanges, Counters, Error, Load, ModelInfo, Request, Sampling, Turn, constraint::Following,
+    sampling::Settings,
+};
 
 /// Asks the engine for answers; cheap to clone. When the last one is dropped the engine finishes what it has and
 /// ends.
@@ -51,17 +54,46 @@ impl Handle {
                 format!("holds {id}, which no unfinished answer holds"),
             ));
         }
+        let unknown = |id: &&u32| **id as usize >= shared.model.vocabulary;
+        if let Some(id) = request.sampling.logit_bias.keys().find(unknown) {
+            let problem = format!("holds {id}; ids below {} are known", shared.model.vocabulary);
+            return Err(Error::bad_request("logit_bias", problem));
+        }
         let prompt_tokens = prompt.len() + request.resume.len();
         if prompt_tokens >= context_tokens_max {
             return Err(Error::OverLong { prompt_tokens, max: context_tokens_max - 1 });
         }
-        let prepared = Prepared { prompt, request, context_tokens_max };
+        let constraint = self.constrained(&request)?;
+        let draft_tokens_max = shared.bounds.draft_tokens_max;
+        let settings = Settings::new(request.sampling.clone(), &shared.sampling);
+        let prepared =
+            Prepared { prompt, request, settings, constraint, context_tokens_max, draft_tokens_max };
         let (mut sequence, events) = Sequence::new(shared.next_id(), prepared, &shared.tokenizer);
         match sequence.complete() {
             Some(finish) => sequence.finish(finish),
             None => shared.accept(sequence)?,
         }
         Ok(Stream::new(events, Arc::clone(shared)))
+    }
+
+    /// The request's grammar, where it has one, after what was produced already.
+    fn constrained(&self, request: &Request) -> Result<Option<Following>, Error> {
+        let shared = &self.owner.shared;
+        let Some(constraint) = &request.constraint else { return Ok(None) };
+        let mut following = shared.grammars.start(constraint, &shared.tokenizer)?;
+        for id in &request.resume {
+            following.follow(*id).map_err(|error| {
+                let problem = format!("holds what `{}` does not allow: {error}", constraint.field());
+                Error::bad_request("resume", problem)
+            })?;
+        }
+        Ok(Some(following))
+    }
+
+    /// How the model's own files say that tokens are chosen where a request says nothing.
+    #[must_use]
+    pub fn sampling(&self) -> &Sampling {
+        &self.owner.shared.sampling
     }
 
     /// The loaded model.

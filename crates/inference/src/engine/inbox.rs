@@ -10,7 +10,8 @@ use std::{
 
 use super::sequence::Sequence;
 use crate::{
-    Counters, Error, Load, ModelInfo,
+    Counters, Error, Load, ModelInfo, Sampling,
+    constraint::Grammars,
     model::{Events, ExpertLoad},
     text::Tokenizer,
 };
@@ -19,6 +20,7 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
     pub(super) queue_len_max: usize,
+    pub(super) draft_tokens_max: usize,
 }
 
 /// Shared by the service, its handles and its streams.
@@ -26,6 +28,9 @@ pub(super) struct Bounds {
 pub(super) struct Shared {
     pub(super) model: ModelInfo,
     pub(super) tokenizer: Tokenizer,
+    /// What the model's files say where a request says nothing.
+    pub(super) sampling: Sampling,
+    pub(super) grammars: Grammars,
     pub(super) bounds: Bounds,
     pub(super) tally: Tally,
     pub(super) expert_load: ExpertLoad,
@@ -50,6 +55,8 @@ pub(super) struct Tally {
     pub(super) cached_tokens: AtomicU64,
     pub(super) preemptions: AtomicU64,
     pub(super) evictions: AtomicU64,
+    pub(super) drafted_tokens: AtomicU64,
+    pub(super) accepted_tokens: AtomicU64,
 }
 
 /// Whether requests are taken, and whether those taken are finished.
@@ -73,7 +80,7 @@ pub(super) struct Inbox {
 impl Shared {
     pub(super) fn new(
         model: ModelInfo,
-        tokenizer: Tokenizer,
+        (tokenizer, sampling): (Tokenizer, Sampling),
         bounds: Bounds,
         expert_load: ExpertLoad,
         events: Arc<Events>,
@@ -81,6 +88,8 @@ impl Shared {
         Self {
             model,
             tokenizer,
+            sampling,
+            grammars: Grammars::default(),
             bounds,
             tally: Tally::default(),
             expert_load,
@@ -165,6 +174,8 @@ impl Shared {
             expert_rows: self.expert_load.rows().iter().sum(),
             cancelled: read(&self.tally.cancelled),
             tokens_after_cancel: read(&self.tally.tokens_after_cancel),
+            drafted_tokens: read(&self.tally.drafted_tokens),
+            accepted_tokens: read(&self.tally.accepted_tokens),
             experts: self.expert_load.residency(),
         }
     }

@@ -25,6 +25,8 @@ pub(super) struct StepShape {
     pub(super) decode_tokens: usize,
     /// Sequences that chose a token and were not in prefill.
     pub(super) decoding: usize,
+    /// Tokens chosen by those in decode; more than `decode_tokens` where guesses were right.
+    pub(super) chosen: usize,
 }
 
 impl Meter {
@@ -45,7 +47,8 @@ impl Meter {
             mix(&mut self.prefill_seconds_per_token, seconds / rows);
         }
         if shape.decode_tokens > 0 {
-            mix(&mut self.decode_seconds, seconds);
+            let chosen = shape.chosen.max(shape.decode_tokens) as f64;
+            mix(&mut self.decode_seconds, seconds * shape.decode_tokens as f64 / chosen);
         }
         if let (0, Some(size)) = (shape.prefill_tokens, shape.decoding.checked_ilog2()) {
             let mean = &mut self.by_batch[(size as usize).min(BATCHES - 1)];

@@ -5,7 +5,9 @@ mod handle;
 mod inbox;
 mod meter;
 mod places;
+mod guess;
 mod sequence;
+mod speculate;
 mod service;
 mod stream;
 #[cfg(test)]

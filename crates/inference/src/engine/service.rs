@@ -1,6 +1,7 @@
 //! The loop: takes requests in, plans a step, computes it, sends what it gave.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
@@ -11,6 +12,7 @@ use super::{
     meter::{Meter, StepShape},
     places::Places,
     sequence::{Progress, Sequence},
+    speculate::Speculation,
 };
 use crate::{
     Error, Finish, Load, Options,
@@ -33,6 +35,8 @@ pub struct Service {
     /// Deadlines are ordered by their distance from here.
     epoch: Instant,
     batch: usize,
+    /// Tokens chosen in the last step by those in decode.
+    chosen: usize,
 }
 
 /// What steps are computed with.
@@ -42,6 +46,7 @@ pub(super) struct Computing {
     pub(super) team: Arc<Team>,
     /// The blocks of all sequences.
     pub(super) pool: Arc<Pool>,
+    pub(super) speculation: Speculation,
 }
 
 impl Service {
@@ -58,6 +63,7 @@ impl Service {
             kv_shared: options.kv_shared,
             epoch: Instant::now(),
             batch: 0,
+            chosen: 0,
         };
         service.publish();
         service
@@ -144,26 +150,36 @@ impl Service {
     fn remove(&mut self, id: u64) {
         self.scheduler.remove(id);
         self.sequences.remove(&id);
+        self.computing.speculation.forget(id);
     }
 
     /// Computes a plan and gives every sequence its scores.
     fn step(&mut self, plan: &[Work]) {
         self.count_begun(plan);
+        let Computing { speculation, pool, .. } = &mut self.computing;
+        speculation.guess(plan, (&mut self.sequences, pool), &self.shared.tokenizer);
         let mut caches: Vec<Cache> = plan
             .iter()
             .map(|work| {
                 self.sequences.get_mut(&work.id).map(|s| std::mem::take(&mut s.cache)).unwrap_or_default()
             })
             .collect();
+        let tokens: Vec<Cow<'_, [u32]>> = plan
+            .iter()
+            .zip(&caches)
+            .map(|(work, cache)| match self.sequences.get(&work.id) {
+                Some(sequence) => sequence.to_compute(cache, work.tokens),
+                None => Cow::default(),
+            })
+            .collect();
+        let last: Vec<usize> = plan.iter().map(|work| self.rows_scored(work)).collect();
         let mut segments: Vec<Segment<'_>> = plan
             .iter()
             .zip(&mut caches)
-            .filter_map(|(work, cache)| {
-                let tokens = self.sequences.get(&work.id)?.to_compute(cache, work.tokens);
-                Some(Segment { tokens, cache, scores: work.samples })
-            })
+            .zip(&tokens)
+            .map(|((work, cache), tokens)| Segment { tokens, cache, scores: work.samples })
             .collect();
-        let computed = self.computing.decoder.forward(&mut segments);
+        let computed = self.computing.decoder.forward_last(&mut segments, &last);
         for (work, cache) in plan.iter().zip(caches) {
             if let Some(sequence) = self.sequences.get_mut(&work.id) {
                 sequence.cache = cache;
@@ -192,25 +208,33 @@ impl Service {
         }
     }
 
-    /// Lets each sequence choose its token; a sequence that fails or ends leaves the others alone.
+    /// Rows of the step whose scores choose tokens of this sequence: its last, and those of its guesses.
+    fn rows_scored(&self, work: &Work) -> usize {
+        let guesses = self.sequences.get(&work.id).map_or(0, |sequence| sequence.guesses().len());
+        if work.samples { 1 + guesses } else { 0 }
+    }
+
+    /// Lets each sequence choose its tokens; a sequence that fails or ends leaves the others alone.
     fn give_out(&mut self, plan: &[Work], scores: Vec<Vec<f32>>) {
         // Counted before anyone can have seen the step's end.
         let tally = &self.shared.tally;
         tally.steps.fetch_add(1, Ordering::Relaxed);
         tally.prefill_tokens.fetch_add(tokens(plan, true) as u64, Ordering::Relaxed);
-        tally.output_tokens.fetch_add(scores.len() as u64, Ordering::Relaxed);
+        self.chosen = 0;
         let mut scores = scores.into_iter();
         for work in plan {
             self.scheduler.advance(work);
+            let rows = self.rows_scored(work);
             let Some(sequence) = self.sequences.get_mut(&work.id) else { continue };
-            if !work.samples {
+            if rows == 0 {
                 continue;
             }
-            let scores = scores.next().unwrap_or_default();
-            if sequence.is_abandoned() {
-                self.shared.tally.tokens_after_cancel.fetch_add(1, Ordering::Relaxed);
+            let rows: Vec<Vec<f32>> = scores.by_ref().take(rows).collect();
+            let (progress, chosen) = sequence.extend(&rows, &self.shared);
+            if !work.prefill {
+                self.chosen += chosen;
             }
-            if sequence.extend(&scores, &self.shared.tokenizer) == Progress::Ended {
+            if progress == Progress::Ended {
                 self.remove(work.id);
             }
         }
@@ -241,6 +265,7 @@ impl Service {
             prefill_tokens: tokens(plan, true),
             decode_tokens: tokens(plan, false),
             decoding: plan.iter().filter(|work| !work.prefill).count(),
+            chosen: self.chosen,
         };
         self.meter.step(shape, took);
         self.batch = plan.len();

@@ -1,7 +1,9 @@
 //! The engine as its callers see it.
 
 mod blocks;
+mod choices;
 mod refusals;
+mod speculation;
 
 use std::{
     path::Path,
@@ -78,7 +80,8 @@ fn read(stream: &mut Stream, resumed: usize) -> Result<Answer, Error> {
     let (mut text, mut tokens) = (String::new(), Vec::new());
     while let Some(event) = stream.blocking_next() {
         match event {
-            Event::Delta { text: more, tokens: ids, first_index } => {
+            Event::Delta { text: more, tokens: ids, first_index, logprobs } => {
+                assert!(logprobs.is_empty() || logprobs.len() == ids.len());
                 assert_eq!(first_index as usize, resumed + tokens.len());
                 text += &more;
                 tokens.extend(ids);
@@ -181,7 +184,13 @@ fn each_token_passes_through_top_k_experts_of_every_layer() {
 }
 
 fn warm(seed: u64) -> Request {
-    let sampling = Sampling { temperature: 0.8, top_p: 0.95, top_k: 40, repetition_penalty: 1.1 };
+    let sampling = Sampling {
+        temperature: Some(0.8),
+        top_p: Some(0.95),
+        top_k: Some(40),
+        repetition_penalty: Some(1.1),
+        ..Sampling::default()
+    };
     Request { sampling, seed, ..ask("hello the thing", 20) }
 }
 

@@ -26,6 +26,7 @@ use crate::Error;
 
 /// The words that describe the model, in the form of its format.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one for each model file")]
 pub(crate) enum Description {
     /// Metadata of a GGUF file.
     Gguf(Metadata),

@@ -135,7 +135,6 @@ impl Cache {
     }
 
     /// Forgets all but the first `tokens` tokens.
-    #[allow(dead_code, reason = "for guesses that turn out wrong")]
     pub(crate) fn truncate(&mut self, tokens: usize) {
         let Some(pool) = self.pool.clone() else { return };
         let block = pool.layout().block();

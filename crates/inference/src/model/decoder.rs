@@ -161,7 +161,17 @@ impl Decoder {
 
     /// Computes the rows of all segments and returns the scores of those that want them, in order.
     pub(crate) fn forward(&self, segments: &mut [Segment<'_>]) -> Result<Vec<Vec<f32>>, Error> {
-        self.compute(segments, None)
+        let last: Vec<usize> = segments.iter().map(|s| usize::from(s.scores)).collect();
+        self.compute(segments, None, &last)
+    }
+
+    /// The same, with the scores of the last rows of each segment, of so many as `last` says.
+    pub(crate) fn forward_last(
+        &self,
+        segments: &mut [Segment<'_>],
+        last: &[usize],
+    ) -> Result<Vec<Vec<f32>>, Error> {
+        self.compute(segments, None, last)
     }
 
     /// The same, and the experts chosen for each row, one list per layer that has experts.
@@ -170,13 +180,15 @@ impl Decoder {
         segments: &mut [Segment<'_>],
         chosen: &mut Vec<Choices>,
     ) -> Result<Vec<Vec<f32>>, Error> {
-        self.compute(segments, Some(chosen))
+        let last: Vec<usize> = segments.iter().map(|s| usize::from(s.scores)).collect();
+        self.compute(segments, Some(chosen), &last)
     }
 
     fn compute(
         &self,
         segments: &mut [Segment<'_>],
         mut chosen: Option<&mut Vec<Choices>>,
+        last: &[usize],
     ) -> Result<Vec<Vec<f32>>, Error> {
         for segment in segments.iter_mut() {
             segment.cache.make_room(segment.tokens.len())?;
@@ -221,7 +233,7 @@ impl Decoder {
         if let Some(given) = before {
             add(&mut rows, &given);
         }
-        let scores = self.scores(&rows, segments);
+        let scores = self.scores(&rows, segments, last);
         for segment in segments {
             segment.cache.advance(segment.tokens);
         }
@@ -237,22 +249,22 @@ impl Decoder {
         rows
     }
 
-    /// The head's product with the last row of each segment that wants scores.
-    fn scores(&self, rows: &Rows, segments: &[Segment<'_>]) -> Vec<Vec<f32>> {
+    /// The head's product with the last rows of each segment, of so many as are wanted.
+    fn scores(&self, rows: &Rows, segments: &[Segment<'_>], wanted: &[usize]) -> Vec<Vec<f32>> {
         let width = self.config.hidden;
-        let wanted = segments.iter().filter(|segment| segment.scores).count();
-        if wanted == 0 {
+        let count =
+            segments.iter().zip(wanted).map(|(segment, wanted)| segment.tokens.len().min(*wanted)).sum();
+        if count == 0 {
             return Vec::new();
         }
-        let mut last = Rows::stale(wanted, width);
+        let mut last = Rows::stale(count, width);
         let mut places = last.values_mut().chunks_exact_mut(width);
         let mut end = 0;
-        for segment in segments {
+        for (segment, wanted) in segments.iter().zip(wanted) {
             end += segment.tokens.len();
-            if segment.scores
-                && let Some(place) = places.next()
-            {
-                place.copy_from_slice(&rows.values()[(end - 1) * width..end * width]);
+            let wanted = segment.tokens.len().min(*wanted);
+            for (place, row) in places.by_ref().take(wanted).zip(end - wanted..end) {
+                place.copy_from_slice(&rows.values()[row * width..(row + 1) * width]);
             }
         }
         let normed = rms_norm(&last, &self.norm, self.config.norm_epsilon);

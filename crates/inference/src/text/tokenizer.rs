@@ -43,7 +43,7 @@ impl Tokenizer {
         let (path, description, ends) = match &file.description {
             Description::Gguf(metadata) => {
                 let description = gguf::description(&file.path, metadata)?;
-                let keys = ["tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id"];
+                let keys = ["eos", "eot", "eom"].map(|end| format!("tokenizer.ggml.{end}_token_id"));
                 let ends = keys.iter().filter_map(|key| metadata.unsigned(key)).collect();
                 (file.path.clone(), description, ends)
             }
@@ -98,6 +98,27 @@ impl Tokenizer {
     /// The bytes that an id adds to the text.
     pub(crate) fn bytes(&self, id: u32) -> &[u8] {
         self.bytes.get(id as usize).map_or(&[], |bytes| bytes)
+    }
+
+    /// All ids that the model scores.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = u32> {
+        (0..).take(self.bytes.len())
+    }
+
+    /// Whether every id that both know is the same token, and what only one of them knows is nothing in a text.
+    pub(crate) fn spells_as(&self, other: &Self) -> bool {
+        let token = |of: &Self, id: u32| of.encoder.inner().id_to_token(id);
+        let both = self.bytes.len().min(other.bytes.len());
+        let rest = self.bytes[both..].iter().chain(&other.bytes[both..]);
+        self.ids()
+            .take(both)
+            .all(|id| token(self, id) == token(other, id) && self.bytes(id) == other.bytes(id))
+            && rest.into_iter().all(|bytes| bytes.is_empty())
+    }
+
+    /// The ids that end an answer.
+    pub(crate) fn end_ids(&self) -> &[u32] {
+        &self.ends
     }
 
     /// Whether the id ends an answer.

@@ -51,6 +51,7 @@ pub fn check(request: &v1::GenerateRequest, limits: &Limits) -> Result<(), Inval
     if let Some(sampling) = &request.sampling {
         self::sampling(sampling, limits)?;
     }
+    constraint(request)?;
     if let Some(signals) = &request.signals {
         self::signals(signals)?;
     }
@@ -207,6 +208,7 @@ fn sampling(sampling: &v1::Sampling, limits: &Limits) -> Result<(), Invalid> {
         let allowed = format!("from {min} to {max}");
         within("sampling.repetition_penalty", (min..=max).contains(&value), value, &allowed)?;
     }
+    spread(sampling)?;
     within("sampling.stop", sampling.stop.len() <= STOP_LEN_MAX, sampling.stop.len(), "at most 8 strings")?;
     for (index, stop) in sampling.stop.iter().enumerate() {
         if !(1..=STOP_BYTES_MAX).contains(&stop.len()) {
@@ -215,6 +217,43 @@ fn sampling(sampling: &v1::Sampling, limits: &Limits) -> Result<(), Invalid> {
         }
     }
     Ok(())
+}
+
+/// What sets tokens apart that the answer holds, that the caller names, or that the likeliest leave behind.
+fn spread(sampling: &v1::Sampling) -> Result<(), Invalid> {
+    if let Some(value) = sampling.min_p {
+        within("sampling.min_p", (0.0..=1.0).contains(&value), value, "from 0 to 1")?;
+    }
+    let max = proto::OCCURRENCE_PENALTY_MAX;
+    let penalties = [
+        ("sampling.presence_penalty", sampling.presence_penalty),
+        ("sampling.frequency_penalty", sampling.frequency_penalty),
+    ];
+    for (field, value) in penalties.into_iter().filter_map(|(field, value)| Some((field, value?))) {
+        within(field, (-max..=max).contains(&value), value, &format!("from -{max} to {max}"))?;
+    }
+    let (biases, len_max) = (&sampling.logit_bias, proto::LOGIT_BIAS_LEN_MAX);
+    within("sampling.logit_bias", biases.len() <= len_max, biases.len(), &format!("at most {len_max} ids"))?;
+    let max = proto::LOGIT_BIAS_MAX;
+    if let Some((id, bias)) = biases.iter().find(|(_, bias)| !(-max..=max).contains(*bias)) {
+        let field = format!("sampling.logit_bias[{id}]");
+        within(&field, false, bias, &format!("from -{max} to {max}"))?;
+    }
+    let (count, max) = (sampling.logprobs.unwrap_or(0), proto::LOGPROBS_MAX);
+    within("sampling.logprobs", count <= max, count, &format!("at most {max}"))
+}
+
+/// Only a model can say whether a constraint can be kept; a hop bounds its size.
+fn constraint(request: &v1::GenerateRequest) -> Result<(), Invalid> {
+    use v1::generate_request::Constraint;
+    let (field, text, bytes_max) = match &request.constraint {
+        None => return Ok(()),
+        Some(Constraint::JsonSchema(text)) => ("json_schema", text, proto::GRAMMAR_BYTES_MAX),
+        Some(Constraint::LarkGrammar(text)) => ("lark_grammar", text, proto::GRAMMAR_BYTES_MAX),
+        Some(Constraint::Regex(text)) => ("regex", text, proto::REGEX_BYTES_MAX),
+    };
+    let problem = format!("has {} bytes; give from 1 to {bytes_max}", text.len());
+    if (1..=bytes_max).contains(&text.len()) { Ok(()) } else { Err(invalid(field.to_owned(), problem)) }
 }
 
 /// An id stands in every log line, so that it has to be fit for one.

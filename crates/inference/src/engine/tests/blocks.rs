@@ -210,10 +210,11 @@ fn absurd(random: &mut TestRng) -> Request {
     };
     let text = "hello the ".repeat(lengths[below(6) as usize] / 3);
     let sampling = Sampling {
-        temperature: number(&mut below, 0.9),
-        top_p: number(&mut below, 0.9),
-        top_k: lengths[below(6) as usize],
-        repetition_penalty: number(&mut below, 1.1),
+        temperature: Some(number(&mut below, 0.9)),
+        top_p: Some(number(&mut below, 0.9)),
+        top_k: Some(lengths[below(6) as usize]),
+        repetition_penalty: Some(number(&mut below, 1.1)),
+        ..Sampling::default()
     };
     let role = [Role::User, Role::User, Role::System, Role::Assistant][below(4) as usize];
     let late = Duration::from_millis(u64::from(below(20)));
@@ -227,5 +228,6 @@ fn absurd(random: &mut TestRng) -> Request {
         priority: below(4) as u8,
         resume: vec![below(400); lengths[below(4) as usize]],
         tenant: ["", "one", "two"][below(3) as usize].into(),
+        ..Request::default()
     }
 }

@@ -28,14 +28,25 @@ fn bad_requests_are_refused_by_field() {
             change(&mut request.sampling);
             assert!(matches!(engine.handle.generate(request), Err(Error::BadRequest { .. })), "{field}");
         };
-        refused(&|s| s.temperature = value);
-        refused(&|s| s.top_p = value);
-        refused(&|s| s.repetition_penalty = value);
+        refused(&|s| s.temperature = Some(value));
+        refused(&|s| s.top_p = Some(value));
+        refused(&|s| s.repetition_penalty = Some(value));
+        refused(&|s| s.min_p = Some(value));
+        // A negative penalty is a reward.
+        refused(&|s| s.presence_penalty = 8.0 * value);
+        refused(&|s| s.frequency_penalty = 8.0 * value);
+        refused(&|s| s.logit_bias = [(1, 1e3 * value)].into());
     }
-    check("temperature", |r| r.sampling.temperature = 1e9);
-    check("top_p", |r| r.sampling.top_p = 0.0);
-    check("top_p", |r| r.sampling.top_p = 1.1);
-    check("repetition_penalty", |r| r.sampling.repetition_penalty = 0.0);
+    check("temperature", |r| r.sampling.temperature = Some(1e9));
+    check("top_p", |r| r.sampling.top_p = Some(0.0));
+    check("top_p", |r| r.sampling.top_p = Some(1.1));
+    check("repetition_penalty", |r| r.sampling.repetition_penalty = Some(0.0));
+    check("min_p", |r| r.sampling.min_p = Some(1.1));
+    check("presence_penalty", |r| r.sampling.presence_penalty = 2.1);
+    check("frequency_penalty", |r| r.sampling.frequency_penalty = -2.1);
+    check("logit_bias", |r| r.sampling.logit_bias = [(u32::MAX, 1.0)].into());
+    check("logit_bias", |r| r.sampling.logit_bias = (0..1025).map(|id| (id, 1.0)).collect());
+    check("logprobs", |r| r.sampling.logprobs = Some(21));
     check("stop", |r| r.stop = vec![String::new()]);
     check("stop", |r| r.stop = vec!["x".repeat(257)]);
     check("stop", |r| r.stop = vec!["x".into(); 17]);

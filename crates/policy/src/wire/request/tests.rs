@@ -38,6 +38,19 @@ fn a_plain_question_passes() {
 }
 
 #[test]
+fn a_constraint_is_bounded_by_its_own_name() {
+    use v1::generate_request::Constraint;
+    refused(|r| r.constraint = Some(Constraint::Regex("[a-z]+".to_owned())), None);
+    let regex = |bytes| format!("`regex` has {bytes} bytes; give from 1 to 4096");
+    refused(|r| r.constraint = Some(Constraint::Regex(String::new())), Some(&regex(0)));
+    refused(|r| r.constraint = Some(Constraint::Regex("x".repeat(4_097))), Some(&regex(4_097)));
+    let schema = "`json_schema` has 65537 bytes; give from 1 to 65536";
+    refused(|r| r.constraint = Some(Constraint::JsonSchema(" ".repeat(65_537))), Some(schema));
+    let grammar = "`lark_grammar` has 0 bytes; give from 1 to 65536";
+    refused(|r| r.constraint = Some(Constraint::LarkGrammar(String::new())), Some(grammar));
+}
+
+#[test]
 fn turns_are_held_to_the_contract() {
     refused(|request| request.turns.clear(), Some("`turns` is 0; give from 1 to 256 turns"));
     let many = |request: &mut v1::GenerateRequest| request.turns = vec![request.turns[0].clone(); 257];
@@ -83,6 +96,19 @@ fn sampling_is_held_to_its_ranges() {
     sampling(|s| s.repetition_penalty = Some(0.01), None);
     sampling(|s| s.repetition_penalty = Some(f32::INFINITY), Some(&penalty("inf")));
     sampling(|s| s.repetition_penalty = Some(2.5), Some(&penalty("2.5")));
+    sampling(|s| s.min_p = Some(0.1), None);
+    sampling(|s| s.min_p = Some(f32::NAN), Some("`sampling.min_p` is NaN; give from 0 to 1"));
+    sampling(|s| s.presence_penalty = Some(-2.0), None);
+    let penalty = |of: &str, is: &str| format!("`sampling.{of}_penalty` is {is}; give from -2 to 2");
+    sampling(|s| s.presence_penalty = Some(-2.5), Some(&penalty("presence", "-2.5")));
+    sampling(|s| s.frequency_penalty = Some(f32::NAN), Some(&penalty("frequency", "NaN")));
+    sampling(|s| s.logit_bias = [(7, -100.0)].into(), None);
+    let bias = "`sampling.logit_bias[7]` is inf; give from -100 to 100";
+    sampling(|s| s.logit_bias = [(7, f32::INFINITY)].into(), Some(bias));
+    let many = "`sampling.logit_bias` is 1025; give at most 1024 ids";
+    sampling(|s| s.logit_bias = (0..1_025).map(|id| (id, 1.0)).collect(), Some(many));
+    sampling(|s| s.logprobs = Some(20), None);
+    sampling(|s| s.logprobs = Some(21), Some("`sampling.logprobs` is 21; give at most 20"));
     sampling(|s| s.stop = vec!["x".into(); 9], Some("`sampling.stop` is 9; give at most 8 strings"));
     sampling(|s| s.stop = vec![String::new()], Some("`sampling.stop[0]` has 0 bytes; give from 1 to 64"));
     sampling(|s| (s.temperature, s.top_p, s.max_tokens) = (Some(2.0), Some(1.0), Some(4096)), None);
