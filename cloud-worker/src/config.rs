@@ -18,6 +18,8 @@ pub struct Options {
     pub tls: IdentityFiles,
     /// The model and its batch.
     pub engine: inference::Options,
+    /// Whose requests may take over what others have computed.
+    pub sharing: Sharing,
     /// How often it reports.
     pub report: Report,
     /// Bounds of a request.
@@ -26,6 +28,20 @@ pub struct Options {
     pub serve: ServeOptions,
     /// Traces and logs.
     pub telemetry: TelemetryOptions,
+}
+
+/// Whose requests may take over the beginnings that others have computed. The usage and the time of an answer tell what
+/// was taken over, so that who shares can find out what the others asked, a guess at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sharing {
+    /// Those of one conversation from one caller; a request without a conversation shares with none.
+    #[default]
+    Conversation,
+    /// Those of one caller, by its certificate: behind a router, everyone.
+    Caller,
+    /// All.
+    Everyone,
 }
 
 /// How often a worker reports to those who watch it.
@@ -38,6 +54,8 @@ pub struct Report {
     pub interval_max_ms: u32,
     /// Watchers at a time.
     pub watchers_max: usize,
+    /// Changes of the cache's blocks in one report, at most; 0 leaves them out.
+    pub block_changes_max: usize,
 }
 
 // === impl Options ===
@@ -48,6 +66,7 @@ impl Default for Options {
             listen: Listen::at(Address::Tcp("127.0.0.1:50061".to_owned())),
             tls: IdentityFiles::default(),
             engine: inference::Options::default(),
+            sharing: Sharing::default(),
             report: Report::default(),
             limits: Limits::default(),
             serve: ServeOptions::default(),
@@ -87,7 +106,7 @@ impl Process for Options {
 
 impl Default for Report {
     fn default() -> Self {
-        Self { interval_min_ms: 100, interval_max_ms: 10_000, watchers_max: 64 }
+        Self { interval_min_ms: 100, interval_max_ms: 10_000, watchers_max: 64, block_changes_max: 256 }
     }
 }
 

@@ -4,6 +4,7 @@ pub mod config;
 mod stack;
 mod service;
 mod report;
+mod meters;
 mod error;
 
 use std::future::Future;
@@ -65,8 +66,10 @@ impl Worker {
         let thread = thread::Builder::new().name("engine".to_owned()).spawn(move || engine.run());
         let thread = thread.map_err(Error::Thread)?;
         tracing::info!(address = %self.address, model = self.handle.model().name, "listening");
+        meters::watch(&self.handle);
         let (ending, ended) = watch::channel(false);
-        let generation = Generation::new(self.options.limits.clone(), self.handle.clone());
+        let generation =
+            Generation::new(self.options.limits.clone(), self.options.sharing, self.handle.clone());
         let running_max = self.options.engine.sequences_max;
         let reports = Reports::new(self.options.report, self.handle.clone(), running_max, ended);
         let (presence, routes) = Presence::announce(&stack::SERVICES, proto::DESCRIPTORS).await;

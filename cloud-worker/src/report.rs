@@ -5,13 +5,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::Stream;
-use inference::Handle;
-use proto::v1::{Report, WatchReportsRequest};
+use inference::{Counters, Handle, Load};
+use proto::v1::{
+    BatchTime, BlockChange, BlockStored, CacheReport, Report, WatchReportsRequest, block_change,
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval};
 use tonic::{Request, Response, Status};
 
 use crate::{Error, config};
+
+/// What the last report to a watcher said.
+#[derive(Debug, Default)]
+struct Told {
+    expert_rows: Vec<u64>,
+    expert_imbalance: f64,
+    /// The number of the next change of the cache's blocks.
+    changes: u64,
+}
 
 /// Serves reports to routers.
 #[derive(Debug, Clone)]
@@ -49,13 +60,13 @@ impl Reports {
             // A watcher that was slow wants the newest report, not those it missed.
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             let mut ended = self.ended.clone();
-            let mut before = Vec::new();
+            let mut told = Told::default();
             loop {
                 let draining = tokio::select! {
                     _ = ended.wait_for(|ended| *ended) => true,
                     _ = ticks.tick() => false,
                 };
-                yield Ok(Report { draining, ..self.report(interval_ms, &mut before) });
+                yield Ok(Report { draining, ..self.report(interval_ms, &mut told) });
                 if draining {
                     return;
                 }
@@ -63,13 +74,17 @@ impl Reports {
         }
     }
 
-    /// The load now; expert rows are those since the report before.
-    fn report(&self, interval_ms: u32, before: &mut Vec<u64>) -> Report {
+    /// The load now; expert rows and changes of blocks are those since the report before.
+    fn report(&self, interval_ms: u32, told: &mut Told) -> Report {
         let (load, work) = (self.handle.load(), self.handle.counters());
-        before.resize(load.expert_load.len(), 0);
-        let rows = load.expert_load.iter().zip(before.iter());
-        let expert_rows = rows.map(|(now, then)| now.saturating_sub(*then)).collect();
-        before.clone_from(&load.expert_load);
+        let cache = self.cache(&load, &work, told);
+        told.expert_rows.resize(load.expert_load.len(), 0);
+        let rows = load.expert_load.iter().zip(told.expert_rows.iter());
+        let expert_rows: Vec<u64> = rows.map(|(now, then)| now.saturating_sub(*then)).collect();
+        if expert_rows.iter().any(|rows| *rows > 0) {
+            told.expert_imbalance = inference::imbalance(&expert_rows);
+        }
+        told.expert_rows.clone_from(&load.expert_load);
         Report {
             interval_ms,
             model: Some(inference::wire::model(self.handle.model())),
@@ -86,6 +101,26 @@ impl Reports {
             output_tokens: work.output_tokens,
             cancelled: work.cancelled,
             tokens_after_cancel: work.tokens_after_cancel,
+            cache: Some(cache),
+            batch_times: load.seconds_per_token_at.iter().map(batch_time).collect(),
+            expert_imbalance: told.expert_imbalance as f32,
+        }
+    }
+
+    fn cache(&self, load: &Load, work: &Counters, told: &mut Told) -> CacheReport {
+        let news = self.handle.block_changes(told.changes, self.options.block_changes_max);
+        // Nothing was known before the first report.
+        let changes_missed = news.missed && told.changes > 0;
+        told.changes = news.next;
+        CacheReport {
+            tokens_kept: load.kv_tokens_kept as u64,
+            prompt_tokens: work.prompt_tokens,
+            cached_prompt_tokens: work.cached_tokens,
+            evictions: work.evictions,
+            preemptions: work.preemptions,
+            block_tokens: count(load.kv_block_tokens),
+            changes: news.changes.iter().map(change).collect(),
+            changes_missed,
         }
     }
 }
@@ -105,6 +140,20 @@ impl proto::v1::fleet_server::Fleet for Reports {
         };
         Ok(Response::new(Box::pin(self.clone().stream(interval_ms, watcher))))
     }
+}
+
+fn batch_time((requests, seconds): &(usize, f64)) -> BatchTime {
+    BatchTime { requests: count(*requests), seconds_per_output_token: *seconds as f32 }
+}
+
+fn change(change: &inference::BlockChange) -> BlockChange {
+    let change = match *change {
+        inference::BlockChange::Stored { block, after, .. } => {
+            block_change::Change::Stored(BlockStored { block, after })
+        }
+        inference::BlockChange::Removed { block } => block_change::Change::Removed(block),
+    };
+    BlockChange { change: Some(change) }
 }
 
 fn count(requests: usize) -> u32 {

@@ -1,11 +1,14 @@
 //! `Generate` at the worker: the engine answers, and its steps become events.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::Stream;
 use inference::{Event, Handle};
 use mesh::deadline::Deadline;
 use mesh::process::Limits;
+use mesh::tls::Peer;
 use proto::v1::generate_event::Event as Sent;
 use proto::v1::{
     DescribeRequest, DescribeResponse, Feedback, FeedbackReceipt, GenerateEvent, GenerateRequest,
@@ -15,6 +18,7 @@ use tonic::{Request, Response, Status};
 use tracing::{Instrument as _, Span, field::Empty};
 
 use crate::Error;
+use crate::config::Sharing;
 
 /// The place that a worker calls itself; its router knows it by tier and name.
 const PLACE: &str = "worker";
@@ -28,14 +32,17 @@ pub(crate) type Events = Pin<Box<dyn Stream<Item = Result<GenerateEvent, Status>
 #[derive(Debug, Clone)]
 pub(crate) struct Generation {
     limits: Limits,
+    sharing: Sharing,
     handle: Handle,
+    /// Requests that nothing names.
+    unnamed: Arc<AtomicU64>,
 }
 
 // === impl Generation ===
 
 impl Generation {
-    pub(crate) fn new(limits: Limits, handle: Handle) -> Self {
-        Self { limits, handle }
+    pub(crate) fn new(limits: Limits, sharing: Sharing, handle: Handle) -> Self {
+        Self { limits, sharing, handle, unnamed: Arc::default() }
     }
 
     fn start(&self, request: &Request<GenerateRequest>) -> Result<(inference::Stream, Span), Error> {
@@ -49,6 +56,7 @@ impl Generation {
             deadline,
         };
         let wanted = inference::wire::request(asked, limits)?;
+        let wanted = inference::Request { tenant: tenant(self.sharing, request, &self.unnamed), ..wanted };
         let model = &self.handle.model().name;
         let chat = tracing::info_span!(
             "chat",
@@ -86,6 +94,23 @@ impl Generation {
         });
         let (bytes, max) = (bytes.sum(), self.limits.prompt_bytes_max);
         if bytes > max { Err(Error::PromptBytes { bytes, max }) } else { Ok(()) }
+    }
+}
+
+/// The name of those with whom a request shares what is computed of its beginning. Its parts are told apart by their
+/// first letter and by the caller's length.
+fn tenant(sharing: Sharing, request: &Request<GenerateRequest>, unnamed: &AtomicU64) -> String {
+    let caller = request.extensions().get::<Peer>().and_then(Peer::path).unwrap_or_default();
+    let GenerateRequest { conversation_id, request_id, .. } = request.get_ref();
+    match sharing {
+        Sharing::Everyone => String::new(),
+        Sharing::Caller => format!("c{caller}"),
+        Sharing::Conversation if !conversation_id.is_empty() => {
+            format!("t{} {caller}{conversation_id}", caller.len())
+        }
+        // The same request, tried again.
+        Sharing::Conversation if !request_id.is_empty() => format!("r{} {caller}{request_id}", caller.len()),
+        Sharing::Conversation => format!("n{}", unnamed.fetch_add(1, Ordering::Relaxed)),
     }
 }
 
@@ -179,3 +204,6 @@ fn record(chat: &Span, done: &inference::Done) {
     };
     chat.record("gen_ai.response.finish_reasons", finish);
 }
+
+#[cfg(test)]
+mod tests;

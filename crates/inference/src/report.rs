@@ -80,6 +80,8 @@ pub struct Load {
     pub kv_tokens_kept: usize,
     /// Tokens that the KV cache may hold.
     pub kv_tokens_max: usize,
+    /// Tokens of one of its blocks.
+    pub kv_block_tokens: usize,
     /// Rows computed by each expert since build, over all layers; empty for a dense model.
     pub expert_load: Vec<u64>,
 }

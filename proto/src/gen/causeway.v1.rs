@@ -1295,6 +1295,83 @@ pub struct Report {
     /// Of the tokens, those that were chosen when their caller had left already: work that nobody saw.
     #[prost(uint64, tag = "15")]
     pub tokens_after_cancel: u64,
+    /// What the cache has saved, and what later requests can take over from it.
+    #[prost(message, optional, tag = "16")]
+    pub cache: ::core::option::Option<CacheReport>,
+    /// Time per output token by the requests computed at a time, ascending; only what was measured.
+    #[prost(message, repeated, tag = "17")]
+    pub batch_times: ::prost::alloc::vec::Vec<BatchTime>,
+    /// The busiest expert's rows over the mean of all, since the last report that had any; 0: no experts, or none yet.
+    #[prost(float, tag = "18")]
+    pub expert_imbalance: f32,
+}
+/// How long a token takes among others.
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct BatchTime {
+    /// Requests at a time, from so many on up to the next entry.
+    #[prost(uint32, tag = "1")]
+    pub requests: u32,
+    /// Seconds per output token of each.
+    #[prost(float, tag = "2")]
+    pub seconds_per_output_token: f32,
+}
+/// Keys and values that are kept for whoever asks alike.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CacheReport {
+    /// Room with what nobody uses now and later requests may take over, tokens; given up where others need it.
+    #[prost(uint64, tag = "1")]
+    pub tokens_kept: u64,
+    /// Prompt tokens of all requests since the start.
+    #[prost(uint64, tag = "2")]
+    pub prompt_tokens: u64,
+    /// Of those, tokens that were taken over instead of computed.
+    #[prost(uint64, tag = "3")]
+    pub cached_prompt_tokens: u64,
+    /// Blocks given up for others since the start.
+    #[prost(uint64, tag = "4")]
+    pub evictions: u64,
+    /// Times since the start that a request lost its blocks to others and had to wait.
+    #[prost(uint64, tag = "5")]
+    pub preemptions: u64,
+    /// Tokens of a block.
+    #[prost(uint32, tag = "6")]
+    pub block_tokens: u32,
+    /// Changes, since the last report, of the full blocks that can be taken over; oldest first, as many as the worker's
+    /// configuration lets into a report.
+    #[prost(message, repeated, tag = "7")]
+    pub changes: ::prost::alloc::vec::Vec<BlockChange>,
+    /// Changes before these were missed: what was known of this worker's blocks is to be forgotten.
+    #[prost(bool, tag = "8")]
+    pub changes_missed: bool,
+}
+/// A block of the cache can be taken over from now on, or not any more. Names of blocks are hashes of the model, of who
+/// may share them, and of all tokens up to the block's end; only equality says something.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BlockChange {
+    #[prost(oneof = "block_change::Change", tags = "1, 2")]
+    pub change: ::core::option::Option<block_change::Change>,
+}
+/// Nested message and enum types in `BlockChange`.
+pub mod block_change {
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+    pub enum Change {
+        /// It can be.
+        #[prost(message, tag = "1")]
+        Stored(super::BlockStored),
+        /// The block of this name cannot be any more.
+        #[prost(fixed64, tag = "2")]
+        Removed(u64),
+    }
+}
+/// A full block.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BlockStored {
+    /// Its name.
+    #[prost(fixed64, tag = "1")]
+    pub block: u64,
+    /// The name of the block that it follows, or of the beginning of all blocks that the same callers share.
+    #[prost(fixed64, tag = "2")]
+    pub after: u64,
 }
 /// How often an outlook is wanted.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -287,6 +287,7 @@ impl Service {
             kv_tokens_used: fill.held * block,
             kv_tokens_kept: fill.kept * block,
             kv_tokens_max: fill.max * block,
+            kv_block_tokens: block,
             expert_load: Vec::new(),
         });
     }

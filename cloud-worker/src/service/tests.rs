@@ -1,0 +1,44 @@
+//! Who shares what is computed with whom.
+
+use std::sync::atomic::AtomicU64;
+
+use mesh::tls::Peer;
+use proto::v1::GenerateRequest;
+use tonic::Request;
+
+use super::tenant;
+use crate::config::Sharing;
+
+fn request(caller: &str, conversation_id: &str, request_id: &str) -> Request<GenerateRequest> {
+    let (conversation_id, request_id) = (conversation_id.to_owned(), request_id.to_owned());
+    let mut request = Request::new(GenerateRequest { conversation_id, request_id, ..Default::default() });
+    let spiffe = Some(format!("spiffe://causeway/{caller}")).filter(|_| !caller.is_empty());
+    request.extensions_mut().insert(Peer { spiffe });
+    request
+}
+
+#[test]
+fn only_what_the_setting_names_is_shared() {
+    let unnamed = AtomicU64::default();
+    let shared = |sharing, [left, right]: [[&str; 3]; 2]| {
+        let of = |[caller, talk, id]: [&str; 3]| tenant(sharing, &request(caller, talk, id), &unnamed);
+        of(left) == of(right)
+    };
+    // The caller, the conversation, the request; whether they share by conversation and by caller.
+    let cases = [
+        ([["router/1", "talk", "a"], ["router/1", "talk", "b"]], true, true),
+        ([["router/1", "talk", "a"], ["router/1", "other", "a"]], false, true),
+        ([["router/1", "talk", "a"], ["router/2", "talk", "a"]], false, false),
+        ([["router/1", "", "a"], ["router/1", "", "a"]], true, true),
+        ([["router/1", "", "a"], ["router/1", "", "b"]], false, true),
+        ([["router/1", "a", ""], ["router/1", "", "a"]], false, true),
+        ([["router/1", "", ""], ["router/1", "", ""]], false, true),
+        ([["router/1", "2", ""], ["router/12", "", ""]], false, false),
+        ([["", "talk", ""], ["router/1", "talk", ""]], false, false),
+    ];
+    for (both, by_conversation, by_caller) in cases {
+        assert_eq!(shared(Sharing::Conversation, both), by_conversation, "{both:?}");
+        assert_eq!(shared(Sharing::Caller, both), by_caller, "{both:?}");
+        assert!(shared(Sharing::Everyone, both));
+    }
+}
