@@ -127,7 +127,7 @@ fn of_engine(error: &inference::Error, text: String) -> Status {
         inference::Error::OverLong { .. } | inference::Error::Constraint { .. } => {
             Status::invalid_argument(text)
         }
-        inference::Error::QueueFull { .. } => refusal(text, PUSHBACK_MS),
+        inference::Error::QueueFull { .. } | inference::Error::CacheFull { .. } => refusal(text, PUSHBACK_MS),
         inference::Error::Draining | inference::Error::Stopped => Status::unavailable(text),
         _ => Status::internal(text),
     }

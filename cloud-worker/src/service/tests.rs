@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicU64;
 
-use mesh::tls::Peer;
+use mesh::tls::{Peer, TRUST_DOMAIN};
 use proto::v1::GenerateRequest;
 use tonic::Request;
 
@@ -12,7 +12,7 @@ use crate::config::Sharing;
 fn request(caller: &str, conversation_id: &str, request_id: &str) -> Request<GenerateRequest> {
     let (conversation_id, request_id) = (conversation_id.to_owned(), request_id.to_owned());
     let mut request = Request::new(GenerateRequest { conversation_id, request_id, ..Default::default() });
-    let spiffe = Some(format!("spiffe://causeway/{caller}")).filter(|_| !caller.is_empty());
+    let spiffe = Some(format!("spiffe://{TRUST_DOMAIN}/{caller}")).filter(|_| !caller.is_empty());
     request.extensions_mut().insert(Peer { spiffe });
     request
 }

@@ -54,27 +54,26 @@ impl Cache {
     pub(crate) fn need(&self, more: usize) -> usize {
         let Some(pool) = self.pool.as_ref().filter(|_| more > 0) else { return 0 };
         let blocks = (self.tokens.len() + more).div_ceil(pool.layout().block());
-        blocks.saturating_sub(self.blocks.len()) + usize::from(self.copies())
+        blocks.saturating_sub(self.blocks.len()) + usize::from(self.to_copy().is_some())
     }
 
-    /// Whether the next token is to be written to a block that others hold too.
-    fn copies(&self) -> bool {
-        let partial =
-            self.pool.as_ref().is_some_and(|pool| !self.tokens.len().is_multiple_of(pool.layout().block()));
-        partial && self.blocks.last().is_some_and(|last| Arc::strong_count(last) > 1)
+    /// The block that the next token is to be written to, where others hold it too.
+    fn to_copy(&self) -> Option<usize> {
+        let at = self.tokens.len() / self.pool.as_ref()?.layout().block();
+        self.blocks.get(at).filter(|block| Arc::strong_count(block) > 1).map(|_| at)
     }
 
     /// Takes the blocks that `more` tokens need, which are computed next.
     pub(crate) fn make_room(&mut self, more: usize) -> Result<(), Error> {
         let Some(pool) = self.pool.clone() else { return Ok(()) };
         self.rows = more;
-        if more > 0 && self.copies() {
+        if let Some(at) = self.to_copy().filter(|_| more > 0) {
             let mut own = pool.take()?;
-            if let (Some(own), Some(shared)) = (Arc::get_mut(&mut own), self.blocks.pop()) {
-                own.copy(&shared);
-                pool.give_back(vec![(shared, self.held.pop().flatten())]);
+            if let Some(own) = Arc::get_mut(&mut own) {
+                own.copy(&self.blocks[at]);
             }
-            self.push(own, None);
+            let shared = std::mem::replace(&mut self.blocks[at], own);
+            pool.give_back(vec![(shared, self.held[at].take())]);
         }
         for _ in 0..self.need(more) {
             let block = pool.take()?;
@@ -144,12 +143,10 @@ impl Cache {
         pool.give_back(self.blocks.drain(kept..).zip(self.held.drain(kept..)).collect());
         self.chain.truncate(1 + self.tokens.len() / block);
         // The block that it goes on in is not copied where nobody else uses it.
-        if let (true, Some(last), Some(held)) = (self.copies(), self.blocks.last(), self.held.last_mut())
-            && Arc::strong_count(last) == 2
-        {
-            pool.forget(&[*held]);
+        if let Some(at) = self.to_copy().filter(|at| Arc::strong_count(&self.blocks[*at]) == 2) {
+            pool.forget(&self.held[at..=at]);
             // The other user may as well be a sequence, of a block that was disowned.
-            *held = held.filter(|_| Arc::strong_count(last) > 1);
+            self.held[at] = self.held[at].filter(|_| Arc::strong_count(&self.blocks[at]) > 1);
         }
     }
 

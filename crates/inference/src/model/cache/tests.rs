@@ -85,6 +85,24 @@ fn a_beginning_taken_over_has_the_bits_of_one_computed_whatever_the_architecture
     });
 }
 
+/// The greatest difference of scores from those with F32 numbers, as a part of the greatest score.
+fn error(decoder: &Decoder, kind: KvType) -> f32 {
+    let of = |kind| scores(decoder, &mut decoder.cache_in(kind), &ids(150, 4), 150);
+    let (exact, found) = (of(KvType::F32), of(kind));
+    let greatest = exact.iter().fold(0f32, |most, score| most.max(score.abs()));
+    let differences = exact.iter().zip(&found).map(|(exact, found)| (exact - found).abs() / greatest);
+    differences.fold(0f32, f32::max)
+}
+
+#[test]
+fn fewer_bits_err_by_little_whatever_the_architecture() {
+    every_architecture(|decoder| {
+        let (half, eight) = (error(decoder, KvType::F16), error(decoder, KvType::Q8));
+        eprintln!("ERR {half:e} {eight:e}");
+        assert!(half < 2e-3 && eight < 2e-2, "F16 {half}, Q8 {eight}");
+    });
+}
+
 #[test]
 fn a_truncated_cache_is_one_that_never_held_more() {
     every_architecture(|decoder| {
