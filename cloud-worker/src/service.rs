@@ -45,7 +45,7 @@ impl Generation {
         Self { limits, sharing, handle, unnamed: Arc::default() }
     }
 
-    fn start(&self, request: &Request<GenerateRequest>) -> Result<(inference::Stream, Span), Error> {
+    async fn start(&self, request: &Request<GenerateRequest>) -> Result<(inference::Stream, Span), Error> {
         let asked = request.get_ref();
         self.check(asked)?;
         mesh::telemetry::name_request(&asked.request_id);
@@ -70,7 +70,7 @@ impl Generation {
             gen_ai.usage.output_tokens = Empty,
             gen_ai.response.finish_reasons = Empty,
         );
-        let stream = chat.in_scope(|| self.handle.generate(wanted))?;
+        let stream = self.handle.begin(wanted).instrument(chat.clone()).await?;
         Ok((stream, chat))
     }
 
@@ -119,7 +119,7 @@ impl proto::v1::generation_server::Generation for Generation {
     type GenerateStream = Events;
 
     async fn generate(&self, request: Request<GenerateRequest>) -> Result<Response<Events>, Status> {
-        let (stream, chat) = self.start(&request)?;
+        let (stream, chat) = self.start(&request).await?;
         let asked = request.into_inner();
         let started = Started {
             request_id: asked.request_id,

@@ -76,6 +76,10 @@ pub struct ModelOptions {
     pub step_tokens_max: usize,
     /// Requests that wait for a place, at most.
     pub queue_len_max: usize,
+    /// Tokens of an answer that are guessed ahead and checked in one step, at most 16; 0: none. Guesses change no answer.
+    pub draft_tokens_max: usize,
+    /// A smaller model of the same tokenizer that makes the guesses; unset, they are looked up in the text so far.
+    pub draft: Option<PathBuf>,
 }
 
 /// Whom an agent asks: a router, a worker, or another agent.
@@ -172,6 +176,8 @@ impl Default for ModelOptions {
             sequences_max: 4,
             step_tokens_max: 256,
             queue_len_max: 16,
+            draft_tokens_max: 0,
+            draft: None,
         }
     }
 }
@@ -185,6 +191,8 @@ impl ModelOptions {
             step_tokens_max: self.step_tokens_max,
             context_tokens_max: self.context_tokens_max,
             queue_len_max: self.queue_len_max,
+            draft_tokens_max: self.draft_tokens_max,
+            draft: self.draft.clone(),
             threads: self.threads,
             step_interval_min: Duration::ZERO,
             ..inference::Options::default()

@@ -133,7 +133,8 @@ impl Device {
         let wanted = inference::wire::request(request, limits).map_err(|error| self.judge(&error))?;
         let chat = chat(&self.handle.model().name, &wanted);
         let decode = tracing::info_span!(parent: &chat, "decode", causeway.tokens = field::Empty);
-        let mut steps = chat.in_scope(|| self.handle.generate(wanted)).map_err(|error| self.judge(&error))?;
+        let begun = self.handle.begin(wanted).instrument(chat.clone()).await;
+        let mut steps = begun.map_err(|error| self.judge(&error))?;
         let first = match steps.next().instrument(decode.clone()).await {
             Some(Step::Failed(error)) => return Err(self.judge(&error)),
             Some(step) => self.event(step, &chat, &price).map_err(Setback::Final)?,

@@ -8,6 +8,7 @@
 
 mod tidy;
 mod walk;
+mod constraint;
 mod decisions;
 mod trace;
 mod loss;

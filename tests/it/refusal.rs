@@ -41,7 +41,7 @@ const fn case(
     Case { name, spoil, agent: hops, router: hops, worker }
 }
 
-const CASES: [Case; 15] = [
+const CASES: [Case; 17] = [
     case("no turns", |r| r.turns.clear(), "`turns` is 0;", "`turns` holds no turn"),
     case(
         "a turn without parts",
@@ -103,6 +103,18 @@ const CASES: [Case; 15] = [
         |r| sampling(r).repetition_penalty = Some(0.0),
         "`sampling.repetition_penalty` is 0;",
         "`sampling.repetition_penalty` is 0;",
+    ),
+    case(
+        "a penalty without bounds",
+        |r| sampling(r).presence_penalty = Some(f32::NEG_INFINITY),
+        "`sampling.presence_penalty` is -inf;",
+        "`sampling.presence_penalty` is -inf;",
+    ),
+    case(
+        "a bias beyond all bounds",
+        |r| sampling(r).logit_bias = [(3, 1e9)].into(),
+        "`sampling.logit_bias[3]` is 1000000000;",
+        "`sampling.logit_bias` is 1000000000;",
     ),
     case(
         "an empty stop string",

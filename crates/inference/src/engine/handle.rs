@@ -76,6 +76,21 @@ impl Handle {
         Ok(Stream::new(events, Arc::clone(shared)))
     }
 
+    /// The same for callers on a runtime that must not be held up: compiling a constraint takes tens of milliseconds, and
+    /// a thread of its own here.
+    ///
+    /// # Errors
+    ///
+    /// As [`Handle::generate`].
+    pub async fn begin(&self, request: Request) -> Result<Stream, Error> {
+        if request.constraint.is_none() {
+            return self.generate(request);
+        }
+        let handle = self.clone();
+        let begun = tokio::task::spawn_blocking(move || handle.generate(request)).await;
+        begun.unwrap_or(Err(Error::Stopped))
+    }
+
     /// The request's grammar, where it has one, after what was produced already.
     fn constrained(&self, request: &Request) -> Result<Option<Following>, Error> {
         let shared = &self.owner.shared;
