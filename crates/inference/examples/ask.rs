@@ -1,6 +1,6 @@
 //! Asks a model file one question and tells how fast it answered.
 //!
-//! `cargo run --release -p causeway-inference --example ask -- MODEL "question" [max tokens] [threads]`
+//! `cargo run --release -p causeway-inference --example ask -- MODEL "question" [max tokens] [threads] [guesses]`
 
 use std::{
     error::Error,
@@ -13,12 +13,14 @@ use inference::{Event, Options, Request, Role, Turn};
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let (Some(model), Some(question)) = (arguments.next(), arguments.next()) else {
-        return Err("usage: ask MODEL QUESTION [MAX_TOKENS] [THREADS]".into());
+        return Err("usage: ask MODEL QUESTION [MAX_TOKENS] [THREADS] [GUESSES]".into());
     };
     let max_tokens = arguments.next().map_or(Ok(256), |n| n.parse())?;
     let threads = arguments.next().map_or(Ok(0), |n| n.parse())?;
+    let draft_tokens_max = arguments.next().map_or(Ok(0), |n| n.parse())?;
     let started = Instant::now();
-    let (service, handle) = Options { model: model.into(), threads, ..Options::default() }.build()?;
+    let options = Options { model: model.into(), threads, draft_tokens_max, ..Options::default() };
+    let (service, handle) = options.build()?;
     let loaded = started.elapsed();
     let service = std::thread::spawn(move || service.run());
     let mut out = std::io::stdout().lock();
