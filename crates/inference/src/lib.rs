@@ -5,6 +5,7 @@
 
 mod options;
 mod request;
+mod hub;
 mod formats;
 mod text;
 mod kernels;
@@ -27,6 +28,7 @@ pub mod wire;
 pub use engine::{Handle, Service, Stream};
 pub use error::Error;
 pub use event::{Confidence, Done, Event, Finish, Logprobs, TopLogprob, Usage};
+pub use hub::HubOptions;
 pub use options::{KvType, Options};
 pub use report::{
     BlockChange, BlockChanges, Counters, ExpertCounters, Load, LoadReport, ModelInfo, Packed, imbalance,

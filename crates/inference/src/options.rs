@@ -4,14 +4,16 @@ use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, kernels::WHOLE};
+use crate::{Error, HubOptions, kernels::WHOLE};
 
 /// How to build an engine; every bound it keeps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
-    /// A Hugging Face folder or a `.gguf` file.
+    /// A Hugging Face folder, a `.gguf` file, or a name on a hub: `hf:owner/name[@revision][:file.gguf]`.
     pub model: PathBuf,
+    /// Where names on a hub lead.
+    pub hub: HubOptions,
     /// Requests computed in one step, at most.
     pub sequences_max: usize,
     /// Token rows computed in one step, at most; at least `sequences_max`.
@@ -69,6 +71,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             model: PathBuf::new(),
+            hub: HubOptions::default(),
             sequences_max: 16,
             step_tokens_max: 256,
             context_tokens_max: 2048,

@@ -10,8 +10,8 @@ use candle_core::{
 };
 
 use crate::{
-    Error, KvType, LoadReport, Options,
-    formats::{Bytes, ModelFile, RawTensor},
+    Error, ExpertCounters, KvType, LoadReport, Options,
+    formats::{Bytes, RawTensor},
     kernels::{Form, Linear, Team, keep_freed_memory},
     model::{Cache, Config, Decoder, Segment},
 };
@@ -172,6 +172,12 @@ impl Model {
             kv_type: options.kv_type,
             loading,
         })
+    }
+
+    /// What was needed of experts, where they are bounded.
+    #[must_use]
+    pub fn experts(&self) -> ExpertCounters {
+        self.decoder.expert_load().residency()
     }
 
     /// How the weights came in.

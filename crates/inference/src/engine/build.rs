@@ -18,6 +18,7 @@ use super::{
 use crate::{
     Error, LoadReport, ModelInfo, Options,
     formats::{Description, Hashes, ModelFile},
+    hub,
     kernels::{Team, keep_freed_memory},
     model::{Config, Decoder, Segment},
     packed::{Folder, Packing},
@@ -66,7 +67,7 @@ impl Options {
     /// The model's files.
     pub(crate) fn open_model(&self) -> Result<ModelFile, Error> {
         let hashes = self.packed_cache.as_deref().map_or_else(Hashes::none, Hashes::noted_in);
-        ModelFile::open_knowing(&self.model, &hashes)
+        ModelFile::open_knowing(&hub::resolve(&self.model, &self.hub)?, &hashes)
     }
 
     /// The model's weights, packed where the options say.
