@@ -84,7 +84,7 @@ impl Configure for Options {
         wrong.extend(self.serve.invalid("serve"));
         wrong.extend(self.telemetry.invalid("telemetry"));
         let named = !self.engine.model.as_os_str().is_empty();
-        let mend = "name a Hugging Face folder or a GGUF file";
+        let mend = "name a Hugging Face folder, a GGUF file or hf:owner/name";
         Invalid::unless(&mut wrong, named, "engine.model", "is not set", mend);
         if wrong.is_empty() { Ok(()) } else { Err(wrong) }
     }

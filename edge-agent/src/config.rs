@@ -62,8 +62,12 @@ pub struct HomeOptions {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelOptions {
-    /// A `.gguf` file or a Hugging Face folder; unset, there is no model.
+    /// A `.gguf` file, a Hugging Face folder or `hf:owner/name[@revision][:file.gguf]`; unset, there is no model.
     pub path: Option<PathBuf>,
+    /// Where names with `hf:` lead.
+    pub hub: inference::HubOptions,
+    /// A folder for files of packed weights, which later starts map; unset, weights are packed into memory.
+    pub packed_cache: Option<PathBuf>,
     /// Its tier in the policy.
     pub tier: String,
     /// Compute threads; 0 means one per core.
@@ -145,7 +149,12 @@ impl Configure for Options {
         let tier = !self.model.tier.is_empty();
         rule(tier, "model.tier", "is empty", "name the tier of the policy that prices this model");
         let empty = self.model.path.as_ref().is_some_and(|path| path.as_os_str().is_empty());
-        rule(!empty, "model.path", "is empty", "name a GGUF file or a Hugging Face folder, or leave it out");
+        rule(
+            !empty,
+            "model.path",
+            "is empty",
+            "name a GGUF file, a Hugging Face folder or hf:owner/name, or leave it out",
+        );
         let empty = self.home.file.as_ref().is_some_and(|file| file.as_os_str().is_empty());
         rule(!empty, "home.file", "is empty", "name the file of rooms and entities, or leave it out");
         if found.is_empty() { Ok(()) } else { Err(found) }
@@ -170,6 +179,8 @@ impl Default for ModelOptions {
     fn default() -> Self {
         Self {
             path: None,
+            hub: inference::HubOptions::default(),
+            packed_cache: None,
             tier: "device".to_owned(),
             threads: 0,
             context_tokens_max: 2048,
@@ -187,6 +198,8 @@ impl ModelOptions {
     pub(crate) fn engine(&self, model: PathBuf) -> inference::Options {
         inference::Options {
             model,
+            hub: self.hub.clone(),
+            packed_cache: self.packed_cache.clone(),
             sequences_max: self.sequences_max,
             step_tokens_max: self.step_tokens_max,
             context_tokens_max: self.context_tokens_max,

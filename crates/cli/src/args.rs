@@ -40,18 +40,28 @@ pub enum Command {
 /// Replaces the demo's parts with the user's own.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Parts {
-    /// The device's model: a GGUF file.
-    #[arg(long, value_name = "FILE.gguf")]
+    /// The device's model: a GGUF file, or hf:owner/name[@revision][:file.gguf].
+    #[arg(long, value_name = "FILE.gguf|hf:NAME")]
     pub edge_model: Option<PathBuf>,
-    /// The workers' model: a Hugging Face folder or a GGUF file.
-    #[arg(long, value_name = "DIR|FILE.gguf")]
+    /// The workers' model: a Hugging Face folder, a GGUF file, or hf:owner/name[@revision][:file.gguf].
+    #[arg(long, value_name = "DIR|FILE.gguf|hf:NAME")]
     pub cloud_model: Option<PathBuf>,
+    /// The hub that models named hf:owner/name come from.
+    #[arg(long, value_name = "URL", env = "HF_ENDPOINT")]
+    pub hub: Option<String>,
     /// The policy that decides.
     #[arg(long, value_name = "FILE.toml")]
     pub policy: Option<PathBuf>,
 }
 
 impl Parts {
+    /// Where models named hf:owner/name come from.
+    #[must_use]
+    pub fn hub(&self) -> inference::HubOptions {
+        let default = inference::HubOptions::default();
+        inference::HubOptions { endpoint: self.hub.clone().unwrap_or(default.endpoint.clone()), ..default }
+    }
+
     /// Whether any part is replaced.
     #[must_use]
     pub fn any(&self) -> bool {

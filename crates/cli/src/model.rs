@@ -52,7 +52,7 @@ pub(crate) async fn outcomes(
     let device = options.parts.edge_model.clone().unwrap_or_else(|| deploy.device_model());
     let cloud = options.parts.cloud_model.clone().unwrap_or_else(|| deploy.cloud_model());
     for (name, path) in [("device", device), ("cloud", cloud)] {
-        let answers = engine::answer_all(&path, &items).await?;
+        let answers = engine::answer_all(&path, options.parts.hub(), &items).await?;
         let right = answers.iter().filter(|answer| answer.right).count();
         writeln!(out, "{name}: {right} of {} right", items.len())?;
         for (item, answer) in items.iter().zip(answers) {

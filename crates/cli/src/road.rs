@@ -163,7 +163,12 @@ impl Start<'_> {
         let model = self.parts.cloud_model.clone().unwrap_or_else(|| self.deploy.cloud_model());
         let options = cloud_worker::Options {
             listen: loopback(),
-            engine: inference::Options { model, step_interval_min, ..inference::Options::default() },
+            engine: inference::Options {
+                model,
+                hub: self.parts.hub(),
+                step_interval_min,
+                ..inference::Options::default()
+            },
             ..cloud_worker::Options::default()
         };
         Worker::bind(options, self.rim(&format!("worker/{name}"))?)
@@ -195,6 +200,7 @@ impl Start<'_> {
         options.home.file = Some(self.deploy.home());
         options.model.path =
             Some(self.parts.edge_model.clone().unwrap_or_else(|| self.deploy.device_model()));
+        options.model.hub = self.parts.hub();
         options.upstream.address = Some(router);
         options.policy.file = self.policy();
         Agent::bind(options, self.rim("agent/demo")?).await.context("edge agent")

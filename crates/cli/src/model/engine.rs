@@ -5,7 +5,7 @@ use std::thread;
 
 use anyhow::{Result, anyhow};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use inference::{Event, Handle, Options, Request, Role, Turn};
+use inference::{Event, Handle, HubOptions, Options, Request, Role, Turn};
 use skills::Item;
 
 /// Questions in the engine at a time.
@@ -22,8 +22,8 @@ pub(super) struct Marked {
 }
 
 /// Answers every item with the model at `path`, in the items' order.
-pub(super) async fn answer_all(path: &Path, items: &[Item]) -> Result<Vec<Marked>> {
-    let options = Options { model: path.to_owned(), sequences_max: CONCURRENT, ..Options::default() };
+pub(super) async fn answer_all(path: &Path, hub: HubOptions, items: &[Item]) -> Result<Vec<Marked>> {
+    let options = Options { model: path.to_owned(), hub, sequences_max: CONCURRENT, ..Options::default() };
     let (service, handle) = tokio::task::spawn_blocking(move || options.build()).await??;
     let engine = thread::Builder::new().name("engine".to_owned()).spawn(move || service.run())?;
     let answers =

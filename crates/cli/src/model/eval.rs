@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, anyhow};
+use inference::HubOptions;
 use policy::Dollars;
 use proto::v1::Action;
 use serde::Serialize;
@@ -111,7 +112,11 @@ async fn loss(bf16: &Path, items: &[Item], four_bit: &[measure::Result]) -> Resu
     if !bf16.join("model.safetensors").is_file() {
         return Ok(None);
     }
-    let full: Vec<bool> = engine::answer_all(bf16, items).await?.iter().map(|marked| marked.right).collect();
+    let full: Vec<bool> = engine::answer_all(bf16, HubOptions::default(), items)
+        .await?
+        .iter()
+        .map(|marked| marked.right)
+        .collect();
     let quantised: Vec<bool> = four_bit.iter().map(|result| result.right).collect();
     Ok(Some(paired(&full, &quantised, 1)))
 }

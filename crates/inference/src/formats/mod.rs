@@ -7,6 +7,8 @@ mod packing;
 mod gguf;
 mod huggingface;
 #[cfg(test)]
+mod fuzz_tests;
+#[cfg(test)]
 mod table_tests;
 #[cfg(test)]
 mod tests;

@@ -286,6 +286,11 @@ impl Config {
         if !positive(self.attention_scale) || !positive(self.embedding_scale) {
             return refused("attention or embedding scale", "is not a positive number".into());
         }
+        if let Activation::Clamped { gain, limit } = self.activation
+            && !(positive(gain) && positive(limit))
+        {
+            return refused("swiglu_alpha or swiglu_limit", "is not a positive number".into());
+        }
         self.ropes.iter().try_for_each(|rope| rope.check(file))
     }
 }
