@@ -44,13 +44,15 @@ pub(crate) struct Buffer<T: Kept> {
     /// At least `length`; those after it are of no use.
     numbers: Vec<T>,
     length: usize,
+    /// It came from the arena: what others allocated would make the arena grow with every step.
+    is_kept: bool,
 }
 
 impl<T: Kept> Buffer<T> {
     /// `length` numbers that are whatever was there before: for what is written whole before it is read.
     pub(crate) fn stale(length: usize) -> Self {
         let numbers = taken(length).unwrap_or_else(|| vec![T::default(); length]);
-        Self { numbers, length }
+        Self { numbers, length, is_kept: true }
     }
 
     /// `length` zeros.
@@ -73,7 +75,7 @@ fn taken<T: Kept>(length: usize) -> Option<Vec<T>> {
 
 impl<T: Kept> From<Vec<T>> for Buffer<T> {
     fn from(numbers: Vec<T>) -> Self {
-        Self { length: numbers.len(), numbers }
+        Self { length: numbers.len(), numbers, is_kept: false }
     }
 }
 
@@ -101,6 +103,9 @@ impl<T: Kept> DerefMut for Buffer<T> {
 
 impl<T: Kept> Drop for Buffer<T> {
     fn drop(&mut self) {
+        if !self.is_kept {
+            return;
+        }
         let numbers = std::mem::take(&mut self.numbers);
         // At the end of a thread there is no arena any more, and the vector is just dropped.
         let _kept = T::arena().try_with(|kept| {

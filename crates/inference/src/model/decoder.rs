@@ -100,7 +100,11 @@ impl Decoder {
 
     fn read(loader: &Loader<'_>, config: &Config) -> Result<Self, Error> {
         let expert_load = ExpertLoad::new(config.experts.map_or(0, |experts| experts.count));
-        let layers = (0..config.layers).map(|index| layer(loader, config, index, &expert_load));
+        let layers = (0..config.layers).map(|index| {
+            let layer = layer(loader, config, index, &expert_load);
+            loader.release_layer(index);
+            layer
+        });
         let layers = layers.collect::<Result<_, Error>>()?;
         let head_width = config.latent.map_or(config.heads.width, |latent| latent.rotated_width);
         let turnings = config.ropes.iter().map(|rope| Turning::new(rope, head_width)).collect();

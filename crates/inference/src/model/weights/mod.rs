@@ -55,6 +55,13 @@ impl<'a> Loader<'a> {
         self.file.tensors.values().for_each(|tensor| tensor.bytes.release());
     }
 
+    /// The same for one layer's tensors, so that the peak of a load stays low.
+    pub(super) fn release_layer(&self, index: usize) {
+        let number = format!(".{index}.");
+        let own = self.file.tensors.iter().filter(|(name, _)| name.contains(&number));
+        own.for_each(|(_, tensor)| tensor.bytes.release());
+    }
+
     fn has(&self, name: &str) -> bool {
         self.file.has(name)
     }
