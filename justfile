@@ -20,3 +20,10 @@ lint:
 # Rewrites the Rust that is generated from the .proto files.
 proto:
     CAUSEWAY_REGENERATE=1 cargo test -p causeway-proto
+
+# This engine beside llama.cpp on one .gguf file, then with AVX2 only, then the device's own model.
+bench MODEL LLAMA_BENCH:
+    cargo run --release -- bench inference --model {{MODEL}} --against {{LLAMA_BENCH}}
+    cargo run --release -- bench inference --model {{MODEL}} --quick --form avx2
+    cargo run --release -- bench inference --model deploy/models/device/causeway-device-q4_0.gguf --quick
+    cargo run --release -- bench inference --model deploy/models/device/causeway-device-q4_0.gguf --quick --form avx2

@@ -75,8 +75,12 @@ fn from_memory(out: &mut impl Write, kind: &str, threads: usize) -> Result<(), B
     let mut product = Product::new(kind, shape, copies, threads)?;
     let bits = match kind {
         "Q4_0" => 4.5,
+        "Q4_1" => 5.0,
+        "Q5_0" => 5.5,
+        "Q5_1" => 6.0,
         "Q8_0" => 8.5,
         "Q4_K" => 4.625,
+        "Q5_K" => 5.625,
         _ => 6.5625,
     };
     let bytes = (shape[0] * shape[1]) as f64 * bits / 8.0;

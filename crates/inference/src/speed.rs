@@ -26,7 +26,7 @@ pub fn hold_forms(count: usize) -> String {
 }
 
 /// The types whose products have kernels of their own, as GGUF names them.
-pub const TYPES: [&str; 4] = ["Q4_0", "Q8_0", "Q4_K", "Q6_K"];
+pub const TYPES: [&str; 8] = ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K"];
 
 /// A matrix of noise of one type, to be multiplied.
 #[derive(Debug)]
@@ -47,8 +47,12 @@ impl Product {
     pub fn new(kind: &str, shape: [usize; 2], copies: usize, threads: usize) -> Result<Self, Error> {
         let kind = match kind {
             "Q4_0" => GgmlDType::Q4_0,
+            "Q4_1" => GgmlDType::Q4_1,
+            "Q5_0" => GgmlDType::Q5_0,
+            "Q5_1" => GgmlDType::Q5_1,
             "Q8_0" => GgmlDType::Q8_0,
             "Q4_K" => GgmlDType::Q4K,
+            "Q5_K" => GgmlDType::Q5K,
             "Q6_K" => GgmlDType::Q6K,
             other => return Err(Error::Compute { problem: format!("no kernel is for {other}") }),
         };

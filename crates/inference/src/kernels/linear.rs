@@ -1,7 +1,5 @@
 //! A weight matrix and its product with rows of activations.
 
-use std::path::Path;
-
 use candle_core::quantized::{GgmlDType, GgmlType, k_quants};
 use half::{bf16, f16};
 
@@ -17,8 +15,6 @@ use crate::formats::{Blocks, Bytes, Plain, RawTensor};
 const PARALLEL_WORK_MIN: usize = 1 << 17;
 /// Outputs that one weight pass computes together; tasks are whole multiples, so that the split never shows.
 const QUAD: usize = 4;
-/// Numbers of two blocks of 32.
-const PAIR: usize = 64;
 
 /// `outputs × inputs` weights.
 #[derive(Debug)]
@@ -66,11 +62,6 @@ impl Linear {
             Some(tiles) => {
                 tensor.bytes.release();
                 Ok(Self { inputs, outputs, weights: Weights::Packed(tiles) })
-            }
-            None if takes_pairs(tensor.kind) && !inputs.is_multiple_of(PAIR) => {
-                let floats = tensor.floats(Path::new(""), "").map_err(|error| error.to_string())?;
-                tensor.bytes.release();
-                Self::table(RawTensor::of_floats(floats, &[outputs, inputs]))
             }
             None => Self::table(tensor),
         }
@@ -212,11 +203,6 @@ impl Linear {
         }
         rows
     }
-}
-
-/// Whether the tensor library multiplies blocks of this type by twos only. Rows of an odd number are held as f32.
-fn takes_pairs(kind: GgmlDType) -> bool {
-    matches!(kind, GgmlDType::Q4_1 | GgmlDType::Q5_0 | GgmlDType::Q5_1)
 }
 
 /// Columns of `rows` numbers as rows.

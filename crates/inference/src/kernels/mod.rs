@@ -6,12 +6,12 @@
 //!
 //! | | forms, which give the same bits | checked by |
 //! |---|---|---|
-//! | products of Q4_0, Q8_0, Q4_K, Q6_K (`tiles`) | plain, AVX2, AVX-512 VNNI, NEON | random shapes, extreme bytes |
+//! | products of Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K (`tiles`) | plain, AVX2, AVX-512 VNNI, NEON | random shapes, extreme bytes |
 //! | attention in blocks (`attention`) | plain, AVX2, AVX-512 | its definition, random shapes, windows, chunks |
 //! | exponential, SiLU, softmax shares (`exponent`) | plain, AVX2, AVX-512, all from one source | the true values |
 //! | products of F32, F16, BF16 (`floats`) | plain, AVX2, AVX-512; sums may differ between them | the plain form |
 //!
-//! Other types go through the tensor library's product of two rows.
+//! Q2_K and Q3_K go through the tensor library's product of two rows.
 
 mod form;
 mod arena;

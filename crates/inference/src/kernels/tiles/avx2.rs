@@ -5,12 +5,12 @@
 
 use std::arch::x86_64::{
     __m256, __m256i, _mm_loadl_epi64, _mm_loadu_si128, _mm256_abs_epi8, _mm256_add_epi16, _mm256_add_epi32,
-    _mm256_and_si256, _mm256_cvtepi8_epi32, _mm256_cvtepi32_ps, _mm256_cvtepu8_epi16, _mm256_cvtepu8_epi32,
-    _mm256_cvtph_ps, _mm256_fmadd_ps, _mm256_fnmadd_ps, _mm256_loadu_si256, _mm256_madd_epi16,
-    _mm256_maddubs_epi16, _mm256_mul_ps, _mm256_mullo_epi32, _mm256_or_si256, _mm256_set1_epi8,
-    _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps, _mm256_setzero_si256,
-    _mm256_sign_epi8, _mm256_slli_epi16, _mm256_slli_epi32, _mm256_srli_epi16, _mm256_storeu_ps,
-    _mm256_xor_si256,
+    _mm256_and_si256, _mm256_cmpeq_epi8, _mm256_cvtepi8_epi32, _mm256_cvtepi32_ps, _mm256_cvtepu8_epi16,
+    _mm256_cvtepu8_epi32, _mm256_cvtph_ps, _mm256_fmadd_ps, _mm256_fnmadd_ps, _mm256_loadu_si256,
+    _mm256_madd_epi16, _mm256_maddubs_epi16, _mm256_mul_ps, _mm256_mullo_epi32, _mm256_or_si256,
+    _mm256_set1_epi8, _mm256_set1_epi16, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps,
+    _mm256_setzero_si256, _mm256_sign_epi8, _mm256_slli_epi16, _mm256_slli_epi32, _mm256_srli_epi16,
+    _mm256_storeu_ps, _mm256_xor_si256,
 };
 
 use super::{
@@ -66,9 +66,13 @@ pub(super) unsafe fn product<const ROWS: usize>(
                     half,
                 };
                 match format {
-                    Format::Q4_0 => q4_0(&mut sums, at),
+                    Format::Q4_0 => blocks::<ROWS, false, false>(&mut sums, at),
+                    Format::Q4_1 => blocks::<ROWS, false, true>(&mut sums, at),
+                    Format::Q5_0 => blocks::<ROWS, true, false>(&mut sums, at),
+                    Format::Q5_1 => blocks::<ROWS, true, true>(&mut sums, at),
                     Format::Q8_0 => q8_0(&mut sums, at),
-                    Format::Q4K => q4k(&mut sums, at),
+                    Format::Q4K => with_minima::<ROWS, false>(&mut sums, format, at),
+                    Format::Q5K => with_minima::<ROWS, true>(&mut sums, format, at),
                     Format::Q6K => q6k(&mut sums, at),
                 }
             }
@@ -92,14 +96,14 @@ unsafe fn halves(head: *const u8) -> __m256 {
     _mm256_cvtph_ps(unsafe { _mm_loadu_si128(head.cast()) })
 }
 
-/// The eight registers of weights of 32 columns in half-bytes.
+/// The eight registers of weights of 32 columns in half-bytes, with `FIVE` and a line of fifth bits after them.
 ///
 /// # Safety
 ///
-/// `lines` points at the half's bytes of 4 lines.
+/// `lines` points at the half's bytes of 4 lines, or 5.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn nibbles(lines: *const u8) -> [__m256i; 8] {
+unsafe fn part<const FIVE: bool>(lines: *const u8) -> [__m256i; 8] {
     let low = _mm256_set1_epi8(15);
     let mut weights = [low; 8];
     for word in 0..4 {
@@ -108,42 +112,67 @@ unsafe fn nibbles(lines: *const u8) -> [__m256i; 8] {
         weights[word] = _mm256_and_si256(pairs, low);
         weights[word + 4] = _mm256_and_si256(_mm256_srli_epi16::<4>(pairs), low);
     }
+    if FIVE {
+        // SAFETY: the fifth line can be read.
+        let fifths = unsafe { _mm256_loadu_si256(lines.add(4 * LINE).cast()) };
+        for (word, weight) in weights.iter_mut().enumerate() {
+            let bit = _mm256_set1_epi8((1u8 << word).cast_signed());
+            let has = _mm256_cmpeq_epi8(_mm256_and_si256(fifths, bit), bit);
+            *weight = _mm256_or_si256(*weight, _mm256_and_si256(has, _mm256_set1_epi8(16)));
+        }
+    }
     weights
 }
 
-/// The sums of 8 pairs of products of half-bytes, of which each is at most 2 · 15 · 127, so that 8 of them fit 16 bits.
+/// The sums of products of 32 columns, each pair of neighbours times its 16 bits of `factors`. A pair of products of
+/// half-bytes is at most 2 · 15 · 127, so that 8 of them fit 16 bits; of 5 bits 4 do, 2 · 31 · 127 each.
 ///
 /// # Safety
 ///
 /// `values` points at 8 words, each `rows` words after the one before.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn pairs(weights: &[__m256i; 8], values: *const i32, rows: usize) -> __m256i {
-    let mut sum = _mm256_setzero_si256();
+unsafe fn dot<const FIVE: bool>(
+    weights: &[__m256i; 8],
+    values: *const i32,
+    rows: usize,
+    factors: __m256i,
+) -> __m256i {
+    let mut sums = [_mm256_setzero_si256(); 2];
     for (word, weights) in weights.iter().enumerate() {
         // SAFETY: `word` is below 8.
         let value = _mm256_set1_epi32(unsafe { *values.add(word * rows) });
-        sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(*weights, value));
+        let sum = &mut sums[if FIVE { word / 4 } else { 0 }];
+        *sum = _mm256_add_epi16(*sum, _mm256_maddubs_epi16(*weights, value));
     }
-    sum
+    let first = _mm256_madd_epi16(sums[0], factors);
+    if FIVE { _mm256_add_epi32(first, _mm256_madd_epi16(sums[1], factors)) } else { first }
 }
 
 /// # Safety
 ///
-/// `at` stands at a segment of a Q4_0 tile and of a panel of `ROWS` rows.
+/// `at` stands at a segment of a tile of Q4_0, Q4_1, Q5_0 or Q5_1, as `FIVE` and `BASE` say, and of a panel of `ROWS`
+/// rows.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn q4_0<const ROWS: usize>(out: &mut [__m256; ROWS], at: At) {
-    // SAFETY: by the contract 4 lines, 8 words of each row, and its scale and sum can be read.
+unsafe fn blocks<const ROWS: usize, const FIVE: bool, const BASE: bool>(out: &mut [__m256; ROWS], at: At) {
+    // SAFETY: by the contract 4 or 5 lines, 8 words of each row, and its scale and sum can be read.
     unsafe {
-        let weights = nibbles(at.lines);
+        let weights = part::<FIVE>(at.lines);
         let d = halves(at.head);
         let ones = _mm256_set1_epi16(1);
         for (row, out) in out.iter_mut().enumerate() {
-            let sum = _mm256_madd_epi16(pairs(&weights, at.values.add(row), ROWS), ones);
-            let sum = _mm256_add_epi32(sum, _mm256_set1_epi32(*at.sums.add(row)));
-            let scale = _mm256_mul_ps(d, _mm256_set1_ps(*at.scales.add(row)));
-            *out = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), scale, *out);
+            let mut sum = dot::<FIVE>(&weights, at.values.add(row), ROWS, ones);
+            let whole = _mm256_set1_epi32(*at.sums.add(row));
+            if !BASE {
+                sum = _mm256_add_epi32(sum, whole);
+            }
+            let scale = _mm256_set1_ps(*at.scales.add(row));
+            *out = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_mul_ps(d, scale), *out);
+            if BASE {
+                let base = _mm256_mul_ps(halves(at.head.add(2 * LANES)), scale);
+                *out = _mm256_fmadd_ps(_mm256_cvtepi32_ps(whole), base, *out);
+            }
         }
     }
 }
@@ -181,27 +210,28 @@ unsafe fn q8_0<const ROWS: usize>(out: &mut [__m256; ROWS], at: At) {
 
 /// # Safety
 ///
-/// `at` stands at a segment of a Q4_K tile and of a panel of `ROWS` rows.
+/// `at` stands at a segment of a tile of `format`, which is Q4_K, or Q5_K with `FIVE`, and of a panel of `ROWS` rows.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn q4k<const ROWS: usize>(out: &mut [__m256; ROWS], at: At) {
+unsafe fn with_minima<const ROWS: usize, const FIVE: bool>(out: &mut [__m256; ROWS], format: Format, at: At) {
+    let lines = if FIVE { 5 } else { 4 };
     let mut totals = [_mm256_setzero_si256(); ROWS];
     let mut minima = [_mm256_setzero_si256(); ROWS];
-    // SAFETY: by the contract a segment can be read: 8 parts of 4 lines and of 8 words of each row, 16 scales of each
-    // part after the 32 lines, then 32 minima of each pair of parts, and 4 words of sums of each row.
+    // SAFETY: by the contract a segment can be read: 8 parts of 4 or 5 lines and of 8 words of each row, 16 scales
+    // of each part after the last one, then 32 minima of each pair of parts, and 4 words of sums of each row.
     unsafe {
-        let scales = at.body.add(Format::Q4K.weights() + at.half * HALF);
+        let scales = at.body.add(format.weights() + at.half * HALF);
         for part in 0..8 {
-            let weights = nibbles(at.lines.add(part * 4 * LINE));
+            let weights = self::part::<FIVE>(at.lines.add(part * lines * LINE));
             let scale = _mm256_cvtepu8_epi32(_mm_loadl_epi64(scales.add(part * LANES).cast()));
             // The scale in both halves of a lane: the sum of a pair of pairs is scaled as it is made.
             let scale = _mm256_or_si256(scale, _mm256_slli_epi32::<16>(scale));
             for (row, total) in totals.iter_mut().enumerate() {
-                let sum = pairs(&weights, at.values.add(part * 8 * ROWS + row), ROWS);
-                *total = _mm256_add_epi32(*total, _mm256_madd_epi16(sum, scale));
+                let sum = dot::<FIVE>(&weights, at.values.add(part * 8 * ROWS + row), ROWS, scale);
+                *total = _mm256_add_epi32(*total, sum);
             }
         }
-        let from = at.body.add(Format::Q4K.weights() + 2 * LINE + at.half * LANES);
+        let from = at.body.add(format.weights() + 2 * LINE + at.half * LANES);
         for pair in 0..4 {
             let pairs = _mm256_cvtepu8_epi16(_mm_loadu_si128(from.add(pair * 2 * LANES).cast()));
             for (row, sum) in minima.iter_mut().enumerate() {

@@ -7,9 +7,9 @@ use std::arch::x86_64::{
     __m512, __m512i, _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm256_loadu_si256, _mm512_add_epi32,
     _mm512_and_si512, _mm512_cvtepi8_epi32, _mm512_cvtepi32_ps, _mm512_cvtepu8_epi16, _mm512_cvtepu8_epi32,
     _mm512_cvtph_ps, _mm512_dpbusd_epi32, _mm512_dpwssd_epi32, _mm512_fmadd_ps, _mm512_fnmadd_ps,
-    _mm512_loadu_si512, _mm512_mul_ps, _mm512_mullo_epi32, _mm512_or_si512, _mm512_set1_epi8,
-    _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512, _mm512_slli_epi16,
-    _mm512_srli_epi16, _mm512_storeu_ps,
+    _mm512_loadu_si512, _mm512_mask_add_epi8, _mm512_mul_ps, _mm512_mullo_epi32, _mm512_or_si512,
+    _mm512_set1_epi8, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_setzero_si512,
+    _mm512_slli_epi16, _mm512_srli_epi16, _mm512_storeu_ps, _mm512_test_epi8_mask,
 };
 
 use super::{
@@ -74,9 +74,13 @@ pub(super) unsafe fn product<const M: usize>(
     // SAFETY: the caller's promise is that of each of them.
     let sums = unsafe {
         match format {
-            Format::Q4_0 => q4_0::<M>(at, segments),
+            Format::Q4_0 => blocks::<M, false, false>(format, at, segments),
+            Format::Q4_1 => blocks::<M, false, true>(format, at, segments),
+            Format::Q5_0 => blocks::<M, true, false>(format, at, segments),
+            Format::Q5_1 => blocks::<M, true, true>(format, at, segments),
             Format::Q8_0 => q8_0::<M>(at, segments),
-            Format::Q4K => q4k::<M>(at, segments),
+            Format::Q4K => with_minima::<M, false>(format, at, segments),
+            Format::Q5K => with_minima::<M, true>(format, at, segments),
             Format::Q6K => q6k::<M>(at, segments),
         }
     };
@@ -101,23 +105,42 @@ unsafe fn add_words<const M: usize>(sums: &mut [__m512i; M], weights: __m512i, v
     }
 }
 
-/// Adds the products of 32 columns in half-bytes.
+/// Adds the products of 32 columns in half-bytes, and with `FIVE` a line of fifth bits after them.
 ///
 /// # Safety
 ///
-/// `lines` points at 4 lines and `values` at 8 words of each of `M` rows.
+/// `lines` points at 4 lines, or 5, and `values` at 8 words of each of `M` rows.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn add_nibbles<const M: usize>(sums: &mut [__m512i; M], lines: *const u8, values: *const i32) {
+unsafe fn add_part<const M: usize, const FIVE: bool>(
+    sums: &mut [__m512i; M],
+    lines: *const u8,
+    values: *const i32,
+) {
     let low = _mm512_set1_epi8(15);
+    let mut fifths = low;
+    if FIVE {
+        // SAFETY: the fifth line can be read; a prefetch may ask for any address.
+        unsafe {
+            fifths = _mm512_loadu_si512(lines.add(4 * LINE).cast());
+            _mm_prefetch::<_MM_HINT_T0>(lines.wrapping_add(4 * LINE + AHEAD).cast());
+        }
+    }
+    let joined = |halves, word: usize| {
+        if !FIVE {
+            return halves;
+        }
+        let has = _mm512_test_epi8_mask(fifths, _mm512_set1_epi8((1u8 << word).cast_signed()));
+        _mm512_mask_add_epi8(halves, has, halves, _mm512_set1_epi8(16))
+    };
     for word in 0..4 {
         // SAFETY: line `word` is below 4, words `word` and `word + 4` below 8; a prefetch may ask for any address.
         unsafe {
             let pairs = _mm512_loadu_si512(lines.add(word * LINE).cast());
             _mm_prefetch::<_MM_HINT_T0>(lines.wrapping_add(word * LINE + AHEAD).cast());
-            add_words(sums, _mm512_and_si512(pairs, low), values.add(word * M));
+            add_words(sums, joined(_mm512_and_si512(pairs, low), word), values.add(word * M));
             let high = _mm512_and_si512(_mm512_srli_epi16::<4>(pairs), low);
-            add_words(sums, high, values.add((word + 4) * M));
+            add_words(sums, joined(high, word + 4), values.add((word + 4) * M));
         }
     }
 }
@@ -172,18 +195,27 @@ unsafe fn add_scaled<const M: usize>(
 
 /// # Safety
 ///
-/// `at` stands at `segments` segments of a Q4_0 tile and of a panel of `M` rows.
+/// `at` stands at `segments` segments of a tile of `format`, which is Q4_0, Q4_1, Q5_0 or Q5_1 as `FIVE` and `BASE` say,
+/// and of a panel of `M` rows.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn q4_0<const M: usize>(mut at: At, segments: usize) -> [__m512; M] {
+unsafe fn blocks<const M: usize, const FIVE: bool, const BASE: bool>(
+    format: Format,
+    mut at: At,
+    segments: usize,
+) -> [__m512; M] {
     let mut out = [_mm512_setzero_ps(); M];
     for _ in 0..segments {
         // SAFETY: by the contract a whole segment of each lies ahead.
         unsafe {
-            let mut sums = spread::<M>(at.sums);
-            add_nibbles(&mut sums, at.body, at.values);
+            let wholes = spread::<M>(at.sums);
+            let mut sums = if BASE { [_mm512_setzero_si512(); M] } else { wholes };
+            add_part::<M, FIVE>(&mut sums, at.body, at.values);
             add_scaled(&mut out, &sums, halves(at.head), at.scales);
-            at = at.next(Format::Q4_0, M);
+            if BASE {
+                add_scaled(&mut out, &wholes, halves(at.head.add(2 * LANES)), at.scales);
+            }
+            at = at.next(format, M);
         }
     }
     out
@@ -214,19 +246,26 @@ unsafe fn q8_0<const M: usize>(mut at: At, segments: usize) -> [__m512; M] {
 
 /// # Safety
 ///
-/// `at` stands at `segments` segments of a Q4_K tile and of a panel of `M` rows.
+/// `at` stands at `segments` segments of a tile of `format`, which is Q4_K, or Q5_K with `FIVE`, and of a panel of `M`
+/// rows.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
-unsafe fn q4k<const M: usize>(mut at: At, segments: usize) -> [__m512; M] {
+unsafe fn with_minima<const M: usize, const FIVE: bool>(
+    format: Format,
+    mut at: At,
+    segments: usize,
+) -> [__m512; M] {
+    let lines = if FIVE { 5 } else { 4 };
     let mut out = [_mm512_setzero_ps(); M];
     for _ in 0..segments {
         let mut totals = [_mm512_setzero_si512(); M];
         for part in 0..8 {
-            // SAFETY: parts are 4 lines of weights and 8 words of each row; their 16 scales follow the 32 lines.
+            // SAFETY: parts are 4 or 5 lines of weights and 8 words of each row; their 16 scales follow the last part.
             unsafe {
                 let mut sums = [_mm512_setzero_si512(); M];
-                add_nibbles(&mut sums, at.body.add(part * 4 * LINE), at.values.add(part * 8 * M));
-                let scale = _mm_loadu_si128(at.body.add(Format::Q4K.weights() + part * LANES).cast());
+                let part_lines = at.body.add(part * lines * LINE);
+                add_part::<M, FIVE>(&mut sums, part_lines, at.values.add(part * 8 * M));
+                let scale = _mm_loadu_si128(at.body.add(format.weights() + part * LANES).cast());
                 let scale = _mm512_cvtepu8_epi32(scale);
                 for row in 0..M {
                     totals[row] = _mm512_add_epi32(totals[row], _mm512_mullo_epi32(sums[row], scale));
@@ -239,7 +278,7 @@ unsafe fn q4k<const M: usize>(mut at: At, segments: usize) -> [__m512; M] {
             add_scaled(&mut out, &totals, halves(at.head), at.scales);
             let mut minima = [_mm512_setzero_si512(); M];
             for pair in 0..4 {
-                let from = at.body.add(Format::Q4K.weights() + 2 * LINE + pair * 2 * LANES);
+                let from = at.body.add(format.weights() + 2 * LINE + pair * 2 * LANES);
                 let pairs = _mm512_cvtepu8_epi16(_mm256_loadu_si256(from.cast()));
                 for (row, sum) in spread::<M>(at.sums.add(pair * M)).into_iter().enumerate() {
                     minima[row] = _mm512_dpwssd_epi32(minima[row], pairs, sum);
@@ -250,7 +289,7 @@ unsafe fn q4k<const M: usize>(mut at: At, segments: usize) -> [__m512; M] {
                 let scale = _mm512_mul_ps(dmin, _mm512_set1_ps(*at.scales.add(row)));
                 out[row] = _mm512_fnmadd_ps(_mm512_cvtepi32_ps(minima[row]), scale, out[row]);
             }
-            at = at.next(Format::Q4K, M);
+            at = at.next(format, M);
         }
     }
     out

@@ -45,7 +45,8 @@ pub(super) struct Panel<'a> {
     /// `[segments][rows]`.
     pub(super) scales: &'a [f32],
     /// `[segments][format.sums()][rows]`: negative sums times the weights' offset, so that a product can start from
-    /// them; for Q4_K pairs of plain sums of 32 in the halves of a word.
+    /// them; plain sums where a f16 is added to weights; for Q4_K and Q5_K pairs of plain sums of 32 in the halves of a
+    /// word.
     pub(super) sums: &'a [i32],
 }
 
@@ -183,9 +184,11 @@ impl Filling<'_> {
             let count = self.format.sums();
             let sums = &mut self.sums[at * count * self.rows..];
             for (run, to) in whole.chunks_exact(length / count).zip(sums.chunks_exact_mut(self.rows)) {
-                to[row] = if self.format == Format::Q4K {
+                to[row] = if self.format.has_minima() {
                     let (left, right) = run.split_at(32);
                     (sum(left) & 0xffff) | sum(right) << 16
+                } else if self.format.has_base() {
+                    sum(run)
                 } else {
                     -self.format.offset() * sum(run)
                 };

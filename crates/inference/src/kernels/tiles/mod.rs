@@ -1,4 +1,4 @@
-//! Packed 4-, 6- and 8-bit matrices and their products with rows of 8-bit activations.
+//! Packed 4-, 5-, 6- and 8-bit matrices and their products with rows of 8-bit activations.
 //!
 //! Every form computes the same bits: sums of integers are exact, and the few float operations of an output are done in
 //! one lane, segment after segment, fused where fused. So neither the processor, nor the rows beside a row, nor the
@@ -123,8 +123,12 @@ impl Tiles {
 fn format_of(kind: GgmlDType, inputs: usize) -> Option<Format> {
     let format = match kind {
         GgmlDType::Q4_0 => Format::Q4_0,
+        GgmlDType::Q4_1 => Format::Q4_1,
+        GgmlDType::Q5_0 => Format::Q5_0,
+        GgmlDType::Q5_1 => Format::Q5_1,
         GgmlDType::Q8_0 => Format::Q8_0,
         GgmlDType::Q4K => Format::Q4K,
+        GgmlDType::Q5K => Format::Q5K,
         GgmlDType::Q6K => Format::Q6K,
         _ => return None,
     };

@@ -6,7 +6,7 @@
 use std::arch::aarch64::{
     float32x4_t, int8x16_t, int32x4_t, vaddq_s32, vandq_u8, vcvtq_f32_s32, vdupq_n_f32, vdupq_n_s32,
     vdupq_n_u8, veorq_u8, vfmaq_f32, vfmsq_f32, vld1q_f32, vld1q_s32, vld1q_u8, vmlaq_s32, vmulq_f32,
-    vorrq_u8, vreinterpretq_s8_s32, vreinterpretq_s8_u8, vshlq_n_u8, vshrq_n_u8, vst1q_f32,
+    vorrq_u8, vreinterpretq_s8_s32, vreinterpretq_s8_u8, vshlq_n_u8, vshrq_n_u8, vst1q_f32, vtstq_u8,
 };
 
 use super::{
@@ -55,8 +55,12 @@ pub(super) unsafe fn product(format: Format, tile: &[u8], panel: Panel<'_>, out:
                 let scale = vdupq_n_f32(panel.scales[segment * rows + row]);
                 let total = vcvtq_f32_s32(at.total(format));
                 sum = vfmaq_f32(sum, total, vmulq_f32(at.halves(0), scale));
-                if format == Format::Q4K {
-                    let minima = vcvtq_f32_s32(at.minima());
+                if format.has_base() {
+                    let whole = vcvtq_f32_s32(vdupq_n_s32(at.sums[row]));
+                    sum = vfmaq_f32(sum, whole, vmulq_f32(at.halves(LANES), scale));
+                }
+                if format.has_minima() {
+                    let minima = vcvtq_f32_s32(at.minima(format));
                     sum = vfmsq_f32(sum, minima, vmulq_f32(at.halves(LANES), scale));
                 }
             }
@@ -117,14 +121,20 @@ impl At<'_> {
         unsafe { vld1q_s32(values.as_ptr()) }
     }
 
+    /// The products of 32 columns in half-bytes, with a line of fifth bits after them where the format has one.
     #[target_feature(enable = "neon,dotprod")]
-    fn nibbles(&self, part: usize, mut sum: int32x4_t) -> int32x4_t {
+    fn part(&self, format: Format, part: usize, mut sum: int32x4_t) -> int32x4_t {
+        let first = part * if format.has_fifth_bits() { 5 } else { 4 };
+        let fifths = if format.has_fifth_bits() { self.line(first + 4) } else { vdupq_n_u8(0) };
+        let joined = |halves, word: usize| {
+            let fifth = vandq_u8(vtstq_u8(fifths, vdupq_n_u8(1 << word)), vdupq_n_u8(16));
+            vreinterpretq_s8_u8(vorrq_u8(halves, fifth))
+        };
         for word in 0..4 {
-            let pairs = self.line(part * 4 + word);
-            let low = vreinterpretq_s8_u8(vandq_u8(pairs, vdupq_n_u8(15)));
-            let high = vreinterpretq_s8_u8(vshrq_n_u8::<4>(pairs));
-            sum = self.add(sum, low, part * 8 + word);
-            sum = self.add(sum, high, part * 8 + word + 4);
+            let pairs = self.line(first + word);
+            let (low, high) = (vandq_u8(pairs, vdupq_n_u8(15)), vshrq_n_u8::<4>(pairs));
+            sum = self.add(sum, joined(low, word), part * 8 + word);
+            sum = self.add(sum, joined(high, word + 4), part * 8 + word + 4);
         }
         sum
     }
@@ -134,14 +144,15 @@ impl At<'_> {
     fn total(&self, format: Format) -> int32x4_t {
         let zero = vdupq_n_s32(0);
         match format {
-            Format::Q4_0 => self.nibbles(0, vdupq_n_s32(self.sums[self.row])),
+            Format::Q4_0 | Format::Q5_0 => self.part(format, 0, vdupq_n_s32(self.sums[self.row])),
+            Format::Q4_1 | Format::Q5_1 => self.part(format, 0, zero),
             Format::Q8_0 => (0..8).fold(zero, |sum, word| {
                 let weights = veorq_u8(self.line(word), vdupq_n_u8(0x80));
                 self.add(sum, vreinterpretq_s8_u8(weights), word)
             }),
-            Format::Q4K => (0..8).fold(zero, |total, part| {
+            Format::Q4K | Format::Q5K => (0..8).fold(zero, |total, part| {
                 let scale = self.four(|lane| scale_at(format, part, lane), i32::from);
-                vmlaq_s32(total, self.nibbles(part, zero), scale)
+                vmlaq_s32(total, self.part(format, part, zero), scale)
             }),
             Format::Q6K => (0..16).fold(zero, |total, part| {
                 let scale = self.four(|lane| scale_at(format, part, lane), |s| i32::from(s.cast_signed()));
@@ -169,11 +180,11 @@ impl At<'_> {
 
     /// The sum of minima times the sums of activations.
     #[target_feature(enable = "neon,dotprod")]
-    fn minima(&self) -> int32x4_t {
+    fn minima(&self, format: Format) -> int32x4_t {
         (0..8).fold(vdupq_n_s32(0), |total, part| {
             let pair = self.sums[part / 2 * self.rows + self.row];
             let sum = if part % 2 == 0 { pair << 16 >> 16 } else { pair >> 16 };
-            let minimum = self.four(|lane| minimum_at(part, lane), i32::from);
+            let minimum = self.four(|lane| minimum_at(format, part, lane), i32::from);
             let product = vmlaq_s32(vdupq_n_s32(0), minimum, vdupq_n_s32(sum));
             vaddq_s32(total, product)
         })

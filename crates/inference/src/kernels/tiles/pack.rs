@@ -16,7 +16,7 @@ struct Segment {
     weights: [u8; SEGMENT_MAX],
     scales: [u8; PARTS_MAX],
     minima: [u8; PARTS_MAX],
-    /// d and, where there is one, dmin.
+    /// d and, where there is one, dmin or m.
     heads: [[u8; 2]; 2],
 }
 
@@ -33,8 +33,12 @@ impl Segment {
 pub(super) const fn block_bytes(format: Format) -> usize {
     match format {
         Format::Q4_0 => 18,
+        Format::Q4_1 => 20,
+        Format::Q5_0 => 22,
+        Format::Q5_1 => 24,
         Format::Q8_0 => 34,
         Format::Q4K => 144,
+        Format::Q5K => 176,
         Format::Q6K => 210,
     }
 }
@@ -52,15 +56,15 @@ pub(super) fn pack_tile(format: Format, rows: &[u8], segments: usize, tile: &mut
         let body = &mut bodies[at * body..(at + 1) * body];
         pack_weights(format, &lanes, body);
         let parts = match format {
-            Format::Q4_0 | Format::Q8_0 => 0,
-            Format::Q4K => 8,
+            Format::Q4K | Format::Q5K => 8,
             Format::Q6K => 16,
+            _ => 0,
         };
         for (lane, segment) in lanes.iter().enumerate() {
             for part in 0..parts {
                 body[scale_at(format, part, lane)] = segment.scales[part];
-                if format == Format::Q4K {
-                    body[minimum_at(part, lane)] = segment.minima[part];
+                if format.has_minima() {
+                    body[minimum_at(format, part, lane)] = segment.minima[part];
                 }
             }
             for (which, value) in segment.heads.iter().enumerate().take(head / (2 * LANES)) {
@@ -79,9 +83,18 @@ fn pack_weights(format: Format, lanes: &[Segment; LANES], body: &mut [u8]) {
     };
     let bits = |line: usize, lane: &Segment| match format {
         Format::Q8_0 => word(lane, line),
-        Format::Q4_0 | Format::Q4K => {
+        Format::Q4_0 | Format::Q4_1 | Format::Q4K => {
             let low = line / 4 * 8 + line % 4;
             word(lane, low) | word(lane, low + 4) << 4
+        }
+        Format::Q5_0 | Format::Q5_1 | Format::Q5K => {
+            let first = line / 5 * 8;
+            let half = |at: usize| word(lane, first + at) & 0x0f0f_0f0f;
+            let fifth = |at: usize| (word(lane, first + at) >> 4 & 0x0101_0101) << at;
+            match line % 5 {
+                4 => (0..8).map(fifth).fold(0, |all, bits| all | bits),
+                at => half(at) | half(at + 4) << 4,
+            }
         }
         Format::Q6K => {
             let first = line / 3 * 4;
@@ -103,26 +116,39 @@ fn pack_weights(format: Format, lanes: &[Segment; LANES], body: &mut [u8]) {
 /// Reads a block; the layouts are those of ggml.
 fn read(format: Format, block: &[u8], to: &mut Segment) {
     match format {
-        Format::Q4_0 => {
-            to.heads[0].copy_from_slice(&block[..2]);
-            for (at, pair) in block[2..].iter().enumerate() {
-                to.weights[at] = pair & 15;
-                to.weights[at + 16] = pair >> 4;
-            }
-        }
+        Format::Q4_0 | Format::Q4_1 | Format::Q5_0 | Format::Q5_1 => read_32(format, block, to),
         Format::Q8_0 => {
             to.heads[0].copy_from_slice(&block[..2]);
             for (weight, value) in to.weights.iter_mut().zip(&block[2..]) {
                 *weight = value ^ 0x80;
             }
         }
-        Format::Q4K => read_q4k(block, to),
+        Format::Q4K => read_with_minima(block, (&[], &block[16..]), to),
+        Format::Q5K => read_with_minima(block, (&block[16..48], &block[48..]), to),
         Format::Q6K => read_q6k(block, to),
     }
 }
 
-/// d, dmin, twelve bytes of 6-bit scales and minima, 128 bytes of half-bytes.
-fn read_q4k(block: &[u8], to: &mut Segment) {
+/// d, m where there is one, 4 bytes of fifth bits where there are, 16 bytes of half-bytes.
+fn read_32(format: Format, block: &[u8], to: &mut Segment) {
+    to.heads[0].copy_from_slice(&block[..2]);
+    if format.has_base() {
+        to.heads[1].copy_from_slice(&block[2..4]);
+    }
+    let (rest, pairs) = block.split_at(block.len() - 16);
+    let fifths = match rest {
+        [.., a, b, c, d] if format.has_fifth_bits() => u32::from_le_bytes([*a, *b, *c, *d]),
+        _ => 0,
+    };
+    let fifth = |column: usize| ((fifths >> column & 1) << 4) as u8;
+    for (at, pair) in pairs.iter().enumerate() {
+        to.weights[at] = pair & 15 | fifth(at);
+        to.weights[at + 16] = pair >> 4 | fifth(at + 16);
+    }
+}
+
+/// d, dmin, twelve bytes of 6-bit scales and minima, 32 bytes of fifth bits where there are, 128 bytes of half-bytes.
+fn read_with_minima(block: &[u8], (fifths, pairs): (&[u8], &[u8]), to: &mut Segment) {
     to.heads[0].copy_from_slice(&block[..2]);
     to.heads[1].copy_from_slice(&block[2..4]);
     let packed = &block[4..16];
@@ -135,10 +161,12 @@ fn read_q4k(block: &[u8], to: &mut Segment) {
             to.minima[part] = (packed[part + 4] >> 4) | (packed[part] >> 6) << 4;
         }
     }
-    for (at, pair) in block[16..].iter().enumerate() {
-        let column = at / 32 * 64 + at % 32;
-        to.weights[column] = pair & 15;
-        to.weights[column + 32] = pair >> 4;
+    for (at, pair) in pairs.iter().enumerate() {
+        let (part, column) = (at / 32 * 2, at % 32);
+        let bits = fifths.get(column).copied().unwrap_or(0);
+        let fifth = |part: usize| (bits >> part & 1) << 4;
+        to.weights[part * 32 + column] = pair & 15 | fifth(part);
+        to.weights[(part + 1) * 32 + column] = pair >> 4 | fifth(part + 1);
     }
 }
 
@@ -172,10 +200,11 @@ pub(super) fn unpack_row(format: Format, tile: &[u8], lane: usize, out: &mut [f3
         for (column, out) in out.iter_mut().enumerate() {
             let value = (weight(format, body, column, lane) - format.offset()) as f32;
             *out = match format {
-                Format::Q4_0 | Format::Q8_0 => value * d,
-                Format::Q4K => {
+                Format::Q4_0 | Format::Q5_0 | Format::Q8_0 => value * d,
+                Format::Q4_1 | Format::Q5_1 => value * d + half_at(heads, LANES + lane),
+                Format::Q4K | Format::Q5K => {
                     let scale = f32::from(body[scale_at(format, column / 32, lane)]);
-                    let minimum = f32::from(body[minimum_at(column / 32, lane)]);
+                    let minimum = f32::from(body[minimum_at(format, column / 32, lane)]);
                     d * scale * value - half_at(heads, LANES + lane) * minimum
                 }
                 Format::Q6K => {

@@ -27,7 +27,11 @@ pub(super) fn product(format: Format, tile: &[u8], panel: Panel<'_>, out: &mut [
                 let scale = panel.scales[at * panel.rows + row];
                 let total = segment.total(row, lane);
                 *out = (total as f32).mul_add(half_at(heads, lane) * scale, *out);
-                if format == Format::Q4K {
+                if format.has_base() {
+                    let base = half_at(heads, LANES + lane) * scale;
+                    *out = (segment.sums[row] as f32).mul_add(base, *out);
+                }
+                if format.has_minima() {
                     let minima = -segment.minima(row, lane);
                     *out = (minima as f32).mul_add(half_at(heads, LANES + lane) * scale, *out);
                 }
@@ -50,8 +54,9 @@ impl Segment<'_> {
     fn total(&self, row: usize, lane: usize) -> i32 {
         let columns = self.format.segment();
         match self.format {
-            Format::Q4_0 | Format::Q8_0 => self.sums[row] + self.dot(0..columns, row, lane),
-            Format::Q4K => (0..8)
+            Format::Q4_0 | Format::Q5_0 | Format::Q8_0 => self.sums[row] + self.dot(0..columns, row, lane),
+            Format::Q4_1 | Format::Q5_1 => self.dot(0..columns, row, lane),
+            Format::Q4K | Format::Q5K => (0..8)
                 .map(|part| {
                     let scale = i32::from(self.body[scale_at(self.format, part, lane)]);
                     scale * self.dot(part * 32..(part + 1) * 32, row, lane)
@@ -80,7 +85,7 @@ impl Segment<'_> {
         let one = |part: usize| {
             let pair = self.sums[part / 2 * self.rows + row];
             let sum = if part.is_multiple_of(2) { pair << 16 >> 16 } else { pair >> 16 };
-            i32::from(self.body[minimum_at(part, lane)]) * sum
+            i32::from(self.body[minimum_at(self.format, part, lane)]) * sum
         };
         (0..8).map(one).sum()
     }

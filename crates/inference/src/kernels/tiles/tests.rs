@@ -9,7 +9,16 @@ use proptest::prelude::*;
 use super::{Form, Format, Input, Job, LANES, Tiles, products, team, tile_product};
 use crate::formats::Bytes;
 
-const KINDS: [GgmlDType; 4] = [GgmlDType::Q4_0, GgmlDType::Q8_0, GgmlDType::Q4K, GgmlDType::Q6K];
+const KINDS: [GgmlDType; 8] = [
+    GgmlDType::Q4_0,
+    GgmlDType::Q4_1,
+    GgmlDType::Q5_0,
+    GgmlDType::Q5_1,
+    GgmlDType::Q8_0,
+    GgmlDType::Q4K,
+    GgmlDType::Q5K,
+    GgmlDType::Q6K,
+];
 
 /// Numbers that look like noise, some of them large.
 fn noise(count: usize, mut seed: u64) -> Vec<f32> {
@@ -100,7 +109,7 @@ proptest! {
 /// Blocks of arbitrary bytes hold every weight and every integer scale there is; no sum may overflow.
 #[test]
 fn the_greatest_weights_and_activations_agree_in_every_form() {
-    for (kind, bytes) in KINDS.into_iter().zip([18, 34, 144, 210]) {
+    for (kind, bytes) in KINDS.into_iter().zip([18, 20, 22, 24, 34, 144, 176, 210]) {
         for fill in [0x00u8, 0x7f, 0x80, 0xff] {
             let inputs = 2 * kind.block_size();
             let mut blocks = vec![fill; 16 * 2 * bytes];
@@ -108,7 +117,7 @@ fn the_greatest_weights_and_activations_agree_in_every_form() {
             for block in blocks.chunks_exact_mut(bytes) {
                 let heads = match kind {
                     GgmlDType::Q6K => 208..210,
-                    GgmlDType::Q4K => 0..4,
+                    GgmlDType::Q4K | GgmlDType::Q5K | GgmlDType::Q4_1 | GgmlDType::Q5_1 => 0..4,
                     _ => 0..2,
                 };
                 block[heads].as_chunks_mut().0.fill([0x00, 0x3c]);
