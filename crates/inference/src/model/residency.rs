@@ -27,6 +27,11 @@ const PINNING_STEPS: u64 = 16;
 const PINNED: u64 = 2;
 /// The part of the bound that guesses may take in one step of a layer.
 const GUESSED: u64 = 4;
+/// Below this share of fetched experts that are used, guesses are tried in one step of so many only.
+const WORTH_MIN: f32 = 0.25;
+const TRIAL_STEPS: u64 = 16;
+/// The weight of the newest fetched expert in that share.
+const NEWEST: f32 = 0.02;
 /// What memory is counted and given back in.
 const PAGE_BYTES: usize = 4096;
 
@@ -81,6 +86,8 @@ struct State {
     used: u64,
     /// Times that the first layer was computed.
     steps: u64,
+    /// The share of fetched experts that was used, lately.
+    worth: f32,
 }
 
 /// How an expert stands.
@@ -202,7 +209,7 @@ impl Residency {
             })?;
         }
         let places = layers.iter().map(|layer| vec![Place::default(); layer.len()]).collect();
-        let state = Mutex::new(State { places, used: 0, steps: 0 });
+        let state = Mutex::new(State { places, used: 0, steps: 0, worth: 1.0 });
         Ok(Arc::new(Self { layers, bytes_max, state, tally }))
     }
 
@@ -222,18 +229,23 @@ impl Residency {
         }
         let step = state.steps;
         let mut missing = Vec::new();
-        let mut right = 0;
+        let (mut right, mut used) = (0, 0);
         let guessed = state.places[layer].iter().filter(|place| place.guessed).count();
         for &(expert, share) in busy {
             let place = &mut state.places[layer][expert];
             place.heat = place.heat_at(step) + share as f32 / rows.max(1) as f32;
             place.seen = step;
             right += usize::from(place.guessed);
-            add(&self.tally.fetched_used, usize::from(place.fetched));
+            used += usize::from(place.fetched);
             if !place.resident {
                 missing.push(expert);
             }
         }
+        let fetched = state.places[layer].iter().filter(|place| place.fetched).count();
+        for at in 0..fetched {
+            state.worth += NEWEST * (f32::from(u8::from(at < used)) - state.worth);
+        }
+        add(&self.tally.fetched_used, used);
         for place in &mut state.places[layer] {
             (place.guessed, place.fetched) = (false, false);
         }
@@ -256,6 +268,9 @@ impl Residency {
         let state = &mut *state;
         let Some(places) = state.places.get_mut(layer) else { return };
         expected.iter().for_each(|(expert, _)| places[*expert].guessed = true);
+        if state.worth < WORTH_MIN && !state.steps.is_multiple_of(TRIAL_STEPS) {
+            return;
+        }
         let wanted: Vec<usize> = expected.iter().map(|(expert, _)| *expert).collect();
         expected.retain(|(expert, _)| !places[*expert].resident);
         expected.sort_by_key(|(expert, rows)| (std::cmp::Reverse(*rows), *expert));

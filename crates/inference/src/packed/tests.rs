@@ -194,6 +194,22 @@ fn one_process_packs_and_the_others_wait_for_its_file() {
 }
 
 #[test]
+fn a_model_with_a_number_that_is_not_finite_is_refused_and_leaves_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = Tiny::moe().gguf(folder.path(), GgmlDType::Q4_0);
+    let packed = folder.path().join("packed");
+    let options = options(&model, &packed);
+    let tensor = options.open_model().unwrap().tensors["blk.1.ffn_up_exps.weight"].clone();
+    let mut bytes = fs::read(&model).unwrap();
+    let at = tensor.bytes.start();
+    bytes[at..at + 2].copy_from_slice(&half::f16::NAN.to_le_bytes());
+    fs::write(&model, bytes).unwrap();
+    let problem = options.build().map(drop).unwrap_err().to_string();
+    assert!(problem.contains("blk.1.ffn_up_exps.weight") && problem.contains("not finite"), "{problem}");
+    assert_eq!((files(&packed, "tiles").len(), files(&packed, "part").len()), (0, 0));
+}
+
+#[test]
 fn a_model_that_is_refused_leaves_no_file() {
     let folder = tempfile::tempdir().unwrap();
     let packed = folder.path().join("packed");
