@@ -38,7 +38,7 @@ pub struct Options {
     /// Tokens of an answer that are guessed ahead and checked in one step, at most 16; 0: none. Guesses change no answer. They
     /// are looked up in the text so far, or made by `draft`.
     pub draft_tokens_max: usize,
-    /// A smaller model of the same tokenizer that makes the guesses.
+    /// A smaller model of the same tokenizer that makes the guesses; a path or a name on a hub, as `model`.
     pub draft: Option<PathBuf>,
     /// A step lasts at least this long (a power cap); 0 means as fast as it goes. In milliseconds when serialised.
     #[serde(rename = "step_interval_min_ms", with = "milliseconds")]

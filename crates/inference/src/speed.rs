@@ -11,7 +11,7 @@ use candle_core::{
 
 use crate::{
     Error, ExpertCounters, KvType, LoadReport, Options,
-    formats::{Bytes, RawTensor},
+    formats::{Bytes, ModelFile, RawTensor},
     kernels::{Form, Linear, Team, keep_freed_memory},
     model::{Cache, Config, Decoder, Segment},
 };

@@ -9,6 +9,7 @@ use super::{guess::look_up, sequence::Sequence};
 use crate::{
     Error, KvType, Options,
     formats::ModelFile,
+    hub,
     model::{Cache, Config, Decoder, Pool, Segment},
     packed::Packing,
     scheduler::Work,
@@ -57,7 +58,10 @@ impl Speculation {
     pub(super) fn open(options: &Options, tokenizer: &Tokenizer) -> Result<Self, Error> {
         let Options { draft_tokens_max: length_max, step_tokens_max: rows_max, context_tokens_max, .. } =
             *options;
-        let open = |path: &Path| Drafter::open(path, (context_tokens_max, options.kv_type), tokenizer);
+        let open = |path: &Path| {
+            let path = hub::resolve(path, &options.hub)?;
+            Drafter::open(&path, (context_tokens_max, options.kv_type), tokenizer)
+        };
         let drafter = options.draft.as_deref().map(open).transpose()?.map(Box::new);
         Ok(Self { length_max, rows_max, drafter })
     }

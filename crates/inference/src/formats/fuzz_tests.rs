@@ -32,7 +32,7 @@ fn compute(path: &Path) -> Result<(), Error> {
     let file = ModelFile::open(path)?;
     let config = Config::read(&file)?.for_context(64);
     let vocabulary = config.vocabulary as u32;
-    let decoder = Decoder::load(&file, config)?;
+    let decoder = Decoder::load(&file, &config)?;
     let tokens = [0, 1, 2].map(|id| id % vocabulary);
     let mut cache = decoder.cache();
     decoder.forward(&mut [Segment { tokens: &tokens, cache: &mut cache, scores: true }]).map(drop)

@@ -1,5 +1,9 @@
 //! The hash of a model's weights, computed once for files that do not change.
 
+#[cfg(test)]
+#[cfg(unix)]
+mod tests;
+
 use std::{
     path::{Path, PathBuf},
     time::SystemTime,
