@@ -141,6 +141,7 @@ impl proto::v1::generation_server::Generation for Generation {
             place: PLACE.to_owned(),
             tier: String::new(),
             model: Some(inference::wire::model(self.handle.model())),
+            prediction_error: None,
         };
         Ok(Response::new(DescribeResponse {
             hop: "worker".to_owned(),

@@ -124,6 +124,7 @@ impl Places {
             place: place.to_string(),
             tier: place.to_string(),
             model,
+            prediction_error: None,
         };
         let rules = self.desk.live();
         let command = self.grammar.iter().map(|_| place(&command_tier(&rules), None));

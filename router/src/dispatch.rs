@@ -17,6 +17,7 @@ use crate::answer::Answer;
 use crate::config::ResumeOptions;
 use crate::error::{Error, Failure, Removed};
 use crate::fleet::{Fleet, Lease, seen_by};
+use crate::predict::Work;
 
 /// What one message of a worker's stream may hold, bytes.
 const EVENT_BYTES_MAX: usize = 1 << 20;
@@ -60,6 +61,7 @@ struct Attempt {
     place: Placement,
     decision: v1::Decision,
     stake: Stake,
+    work: Work,
 }
 
 // === impl Dispatch ===
@@ -115,12 +117,12 @@ impl Dispatch {
 
     /// One attempt, up to the first event that shows something of the answer.
     async fn attempt(&self, asked: &Asked, attempt: Attempt) -> Result<Begun, Status> {
-        let Attempt { number, place, decision, stake } = attempt;
+        let Attempt { number, place, decision, stake, mut work } = attempt;
         let resumed = asked.request.resume.as_ref().map_or(0, |resume| resume.token_ids.len());
-        let prefill = stake.prompt_tokens().saturating_add(u32::try_from(resumed).unwrap_or(u32::MAX));
+        work.prompt_tokens = work.prompt_tokens.saturating_add(u32::try_from(resumed).unwrap_or(u32::MAX));
         let lease = self
             .fleet
-            .lease(&place.place, prefill)
+            .lease(&place.place, work)
             .ok_or_else(|| Status::unavailable("the worker has left the fleet"))?;
         let mut request = asked.request.clone();
         request.decisions.push(decision);
@@ -151,15 +153,20 @@ impl Dispatch {
     /// Weighs the fleet as it is now.
     fn decide(&self, asked: &mut Asked, number: u32, failures: &mut Vec<Failure>) -> Result<Attempt, Error> {
         let rules = &asked.picked.rules;
-        let candidates = self.desk.informed(self.fleet.candidates(rules), rules);
+        let work = Work {
+            prompt_tokens: asked.facts.prompt_tokens,
+            cached_tokens: 0,
+            output_tokens: policy::expected_output_tokens(rules, &asked.facts),
+        };
+        let candidates = self.desk.informed(self.fleet.candidates(rules, &work), rules);
         let again = |asked: &Asked, rules: &Rules| {
             policy::decide(rules, &asked.facts, &seen_by(rules, &candidates), asked.seed)
         };
         let Weighed { decision, wire, stake } = self.desk.weigh(asked, &candidates, number == 1, again);
-        match decision.place {
-            Some(place) => Ok(Attempt { number, place, decision: wire, stake }),
-            None => Err(Error::NoPlace { removed: removed(&decision), failures: std::mem::take(failures) }),
-        }
+        let Some((place, work)) = chosen(&decision) else {
+            return Err(Error::NoPlace { removed: removed(&decision), failures: std::mem::take(failures) });
+        };
+        Ok(Attempt { number, place, decision: wire, stake, work })
     }
 }
 
@@ -175,6 +182,17 @@ impl Attempt {
             error.type = field::Empty,
         )
     }
+}
+
+/// The place that was chosen, and the work as it counts it.
+fn chosen(decision: &Decision) -> Option<(Placement, Work)> {
+    let inputs = decision.winner()?.inputs;
+    let work = Work {
+        prompt_tokens: inputs.prompt_tokens,
+        cached_tokens: inputs.cached_tokens,
+        output_tokens: inputs.output_tokens,
+    };
+    Some((decision.place.clone()?, work))
 }
 
 fn removed(decision: &Decision) -> Vec<Removed> {

@@ -1,9 +1,11 @@
 //! The workers: who they are, what they last said of themselves, what this router has with each.
 
+pub mod predict;
 mod report;
-mod estimate;
+mod pool;
 mod entry;
 mod watch;
+mod gauge;
 mod lease;
 
 use std::collections::BTreeSet;
@@ -20,8 +22,9 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use self::entry::{Entry, Who};
-use self::estimate::Rates;
 pub(crate) use self::lease::Lease;
+use self::pool::Pools;
+use self::predict::Work;
 use self::watch::{Watching, watch};
 use crate::config::{Options, WorkerOptions};
 use crate::error::Error;
@@ -30,6 +33,7 @@ use crate::error::Error;
 #[derive(Debug)]
 pub(crate) struct Fleet {
     workers: DashMap<Name, Arc<Entry>>,
+    pools: Arc<Pools>,
     watching: Watching,
     seed: u64,
 }
@@ -43,6 +47,8 @@ pub(crate) struct Place {
     pub(crate) tier: Name,
     /// What it serves; `None`: it has not said yet.
     pub(crate) model: Option<v1::ModelDescription>,
+    /// How far predictions were off there: median and 95th percentile of the first token's and of the later ones'.
+    pub(crate) errors: [Option<[f64; 2]>; 2],
 }
 
 // === impl Fleet ===
@@ -52,6 +58,7 @@ impl Fleet {
     pub(crate) fn new(options: &Options, rim: &Rim) -> Self {
         let stale_after = Duration::from_millis(options.fleet.stale_after_ms);
         let workers = DashMap::new();
+        let pools = Arc::new(Pools::default());
         for worker in &options.fleet.workers {
             let place = Name::from(format!("{}/{}", worker.tier, worker.name));
             let mut connect = options.connect.clone().expecting(&worker.server_name);
@@ -63,7 +70,7 @@ impl Fleet {
                 region: worker.region.as_deref().map(Name::from),
                 channel: Channel::new(worker.address.clone(), transport, identity, connect),
             };
-            workers.insert(place, Arc::new(Entry::new(who, stale_after)));
+            workers.insert(place, Arc::new(Entry::new(who, stale_after, pools.clone())));
         }
         let watching = Watching {
             interval: Duration::from_millis(options.fleet.report_interval_ms.into()),
@@ -73,7 +80,7 @@ impl Fleet {
                 Duration::from_millis(options.connect.reconnect_max_ms),
             ),
         };
-        Self { workers, watching, seed: rim.seed }
+        Self { workers, pools, watching, seed: rim.seed }
     }
 
     /// Begins to watch every worker; dropping the set ends it.
@@ -86,18 +93,16 @@ impl Fleet {
         tasks
     }
 
-    /// Every worker as it is now, by name.
-    pub(crate) fn candidates(&self, rules: &Rules) -> Vec<Candidate> {
+    /// Every worker as it is now for this work, by name.
+    pub(crate) fn candidates(&self, rules: &Rules, work: &Work) -> Vec<Candidate> {
         let now = Instant::now();
-        let entries = self.entries();
-        let pool = pool(&entries, now);
-        let candidate = |entry: &Arc<Entry>| entry.candidate(seen_as(rules, &entry.who.tier), pool, now);
-        entries.iter().map(candidate).collect()
+        let candidate = |entry: Arc<Entry>| entry.candidate(seen_as(rules, &entry.who.tier), work, now);
+        self.entries().into_iter().map(candidate).collect()
     }
 
     /// Counts a request at a worker until the lease is dropped; `None`: there is no such worker.
-    pub(crate) fn lease(&self, place: &Name, prompt_tokens: u32) -> Option<Lease> {
-        self.workers.get(place).map(|entry| entry.lease(prompt_tokens))
+    pub(crate) fn lease(&self, place: &Name, work: Work) -> Option<Lease> {
+        self.workers.get(place).map(|entry| entry.lease(work))
     }
 
     /// Every worker with its model, by name.
@@ -106,18 +111,22 @@ impl Fleet {
             place: entry.who.place.clone(),
             tier: entry.who.tier.clone(),
             model: entry.model(),
+            errors: entry.errors(),
         };
         self.entries().into_iter().map(place).collect()
     }
 
     /// An error unless a worker or a tier of workers has this name.
     pub(crate) fn knows(&self, wanted: &Name) -> Result<(), Error> {
-        let places = self.places();
-        if places.iter().any(|Place { place, tier, .. }| place == wanted || tier == wanted) {
+        let is_it = |entry: &Arc<Entry>| entry.who.place == *wanted || entry.who.tier == *wanted;
+        let entries = self.entries();
+        if entries.iter().any(is_it) {
             return Ok(());
         }
-        let known: BTreeSet<String> =
-            places.iter().flat_map(|one| [one.tier.to_string(), one.place.to_string()]).collect();
+        let known: BTreeSet<String> = entries
+            .iter()
+            .flat_map(|entry| [entry.who.tier.to_string(), entry.who.place.to_string()])
+            .collect();
         Err(Error::PlaceUnknown { wanted: wanted.to_string(), known: known.into_iter().collect() })
     }
 
@@ -126,22 +135,22 @@ impl Fleet {
         let mut known = BTreeSet::new();
         let mut excluded = Vec::new();
         let mut unheard = 0;
-        let places = self.places();
-        for Place { place, model, .. } in &places {
-            match model {
-                Some(model) if model.name == wanted => {}
-                Some(model) => {
-                    known.insert(model.name.clone());
-                    excluded
-                        .push(Excluded::new(place.clone(), format!("it serves the model `{}`", model.name)));
+        let entries = self.entries();
+        for entry in &entries {
+            let place = entry.who.place.clone();
+            match entry.model_name() {
+                Some(name) if name == wanted => {}
+                Some(name) => {
+                    excluded.push(Excluded::new(place, format!("it serves the model `{name}`")));
+                    known.insert(name);
                 }
                 None => {
                     unheard += 1;
-                    excluded.push(Excluded::new(place.clone(), "it has not said yet which model it serves"));
+                    excluded.push(Excluded::new(place, "it has not said yet which model it serves"));
                 }
             }
         }
-        if excluded.len() < places.len() {
+        if excluded.len() < entries.len() {
             return Ok(excluded);
         }
         Err(Error::ModelUnknown { wanted: wanted.to_owned(), known: known.into_iter().collect(), unheard })
@@ -157,8 +166,7 @@ impl Fleet {
 
     /// The edition of what was learned of the workers: how many answers it rests on.
     pub(crate) fn version(&self) -> Version {
-        let lessons: u64 = self.workers.iter().map(|entry| entry.lessons()).sum();
-        Version::new("fleet", lessons.to_string())
+        Version::new("fleet", self.pools.lessons().to_string())
     }
 
     /// By name, so that equal fleets give equal decisions.
@@ -167,10 +175,6 @@ impl Fleet {
         entries.sort_unstable_by(|a, b| a.who.place.cmp(&b.who.place));
         entries
     }
-}
-
-fn pool(entries: &[Arc<Entry>], now: Instant) -> Option<Rates> {
-    estimate::pool(entries.iter().map(|entry| entry.measured(now)))
 }
 
 /// A worker in a tier that a policy does not price, or that is not for workers, is refused.

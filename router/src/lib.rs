@@ -24,6 +24,7 @@ pub use self::config::Options;
 use self::dispatch::{Dispatch, HOP};
 pub use self::error::{Error, Failure, Removed};
 use self::fleet::Fleet;
+pub use self::fleet::predict;
 use self::outlook::Outlooks;
 use self::service::Service;
 

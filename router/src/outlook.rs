@@ -18,11 +18,12 @@ use tonic::{Request, Response, Status};
 use crate::config::OutlookOptions;
 use crate::error::Error;
 use crate::fleet::Fleet;
+use crate::predict::Work;
 
 /// The longest interval that is granted.
 const INTERVAL_MAX: Duration = Duration::from_secs(10);
 /// The request by which the workers of a tier are compared: tokens of prompt and of answer.
-const TYPICAL_TOKENS: (f64, f64) = (64.0, 64.0);
+const TYPICAL: Work = Work { prompt_tokens: 64, cached_tokens: 0, output_tokens: 64.0 };
 /// What stands for a time that is not known. No zero: what is not known is costed conservatively.
 const UNKNOWN: f32 = f32::NAN;
 
@@ -62,7 +63,7 @@ impl Outlooks {
         let rules = self.desk.live();
         v1::Outlook {
             interval_ms: u32::try_from(granted.as_millis()).unwrap_or(u32::MAX),
-            tiers: tiers(&rules, &self.fleet.candidates(&rules)),
+            tiers: tiers(&rules, &self.fleet.candidates(&rules, &TYPICAL)),
             pushback_ms: 0,
         }
     }
@@ -133,7 +134,7 @@ fn outlook(tier: &Tier, workers: &[&Candidate]) -> v1::TierOutlook {
 }
 
 fn typical_seconds(latency: &Latency) -> f64 {
-    let (prompt, answer) = TYPICAL_TOKENS;
+    let (prompt, answer) = (f64::from(TYPICAL.prompt_tokens), TYPICAL.output_tokens);
     latency.queue_seconds
         + latency.network_seconds
         + prompt * latency.prefill_seconds_per_token

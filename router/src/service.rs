@@ -80,10 +80,11 @@ impl Generation for Service {
         &self,
         _: Request<v1::DescribeRequest>,
     ) -> Result<Response<v1::DescribeResponse>, Status> {
-        let place = |Place { place, tier, model }| v1::PlaceDescription {
+        let place = |Place { place, tier, model, errors }| v1::PlaceDescription {
             place: place.to_string(),
             tier: tier.to_string(),
             model,
+            prediction_error: prediction_error(errors),
         };
         let Dispatch { fleet, desk, .. } = &self.dispatch;
         Ok(Response::new(v1::DescribeResponse {
@@ -94,4 +95,16 @@ impl Generation for Service {
             policy: Some(desk.state()),
         }))
     }
+}
+
+/// How far predictions were off, as it travels.
+fn prediction_error([first, token]: [Option<[f64; 2]>; 2]) -> Option<v1::PredictionError> {
+    first.or(token)?;
+    let part = |of: Option<[f64; 2]>, index: usize| of.map(|quantiles| quantiles[index] as f32);
+    Some(v1::PredictionError {
+        first_token_p50: part(first, 0),
+        first_token_p95: part(first, 1),
+        output_token_p50: part(token, 0),
+        output_token_p95: part(token, 1),
+    })
 }

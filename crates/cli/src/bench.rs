@@ -1,7 +1,9 @@
-//! `causeway bench inference`: how fast the engine is, beside another one on the same file in the same minutes.
+//! `causeway bench`: how fast the engine is, beside another one on the same file in the same minutes; how well the router
+//! foresees its fleet.
 //!
-//! Every measurement is a process of its own, ours too, so that peak memory is one engine's and one measurement's. The
-//! engines take turns. A measurement during which other processes used much of the processors is dropped and repeated.
+//! Every measurement of an engine is a process of its own, ours too, so that peak memory is one engine's and one
+//! measurement's. The engines take turns. A measurement during which other processes used much of the processors is
+//! dropped and repeated.
 
 pub mod args;
 pub mod task;
@@ -10,6 +12,7 @@ mod other;
 mod watch;
 mod rounds;
 mod report;
+pub mod fleet;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +32,7 @@ use rounds::{Rounds, Row};
 pub(crate) fn run(command: &Bench, out: &mut impl Write) -> Result<ExitCode> {
     match command {
         Bench::Inference(asked) => inference(asked, out),
+        Bench::Fleet(asked) => fleet::run(asked, out),
         Bench::Step(asked) => own::step(asked, out),
     }
 }

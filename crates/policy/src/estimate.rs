@@ -103,6 +103,11 @@ impl<'a> Case<'a> {
         }
     }
 
+    /// Expected output tokens.
+    pub(crate) fn output_tokens(&self) -> f64 {
+        self.output_tokens
+    }
+
     /// Tokens of the prompt as this place counts them.
     fn prompt_tokens(&self, candidate: &Candidate, tier: Option<&Tier>) -> u32 {
         let counted = candidate.prompt_tokens_ratio.filter(|ratio| ratio.is_finite());

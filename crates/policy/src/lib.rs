@@ -96,3 +96,8 @@ pub fn decide(rules: &Rules, facts: &Facts, candidates: &[Candidate], seed: u64)
 pub fn price_bound_usd(rules: &Rules, facts: &Facts, candidate: &Candidate) -> f64 {
     estimate::price_bound_usd(&estimate::Case::new(rules, facts), candidate)
 }
+
+/// Tokens that the answer to this request is expected to have, where a context has room for them.
+pub fn expected_output_tokens(rules: &Rules, facts: &Facts) -> f64 {
+    estimate::Case::new(rules, facts).output_tokens()
+}

@@ -597,7 +597,7 @@ pub struct PolicyState {
     pub decisions_dropped: u64,
 }
 /// A place that can answer.
-#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct PlaceDescription {
     /// The place's name.
     #[prost(string, tag = "1")]
@@ -608,6 +608,25 @@ pub struct PlaceDescription {
     /// Empty for a command grammar and for upstream.
     #[prost(message, optional, tag = "3")]
     pub model: ::core::option::Option<ModelDescription>,
+    /// How far the last predictions of this place were off; absent: nothing was predicted yet.
+    #[prost(message, optional, tag = "4")]
+    pub prediction_error: ::core::option::Option<PredictionError>,
+}
+/// Relative errors of the last predictions of a place's times.
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct PredictionError {
+    /// Median of those of the time to the first token.
+    #[prost(float, optional, tag = "1")]
+    pub first_token_p50: ::core::option::Option<f32>,
+    /// 95th percentile of the same.
+    #[prost(float, optional, tag = "2")]
+    pub first_token_p95: ::core::option::Option<f32>,
+    /// Median of those of the time per later token, given the answer's true length.
+    #[prost(float, optional, tag = "3")]
+    pub output_token_p50: ::core::option::Option<f32>,
+    /// 95th percentile of the same.
+    #[prost(float, optional, tag = "4")]
+    pub output_token_p95: ::core::option::Option<f32>,
 }
 /// A model as it is loaded.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -9,8 +9,9 @@ use policy::{Candidate, Kind, Latency, Load, Name};
 use proto::v1;
 use tokio::time::Instant;
 
-use super::estimate::{self, Learned, Rates, Sent};
 use super::lease::Lease;
+use super::pool::{Pools, Share};
+use super::predict::{Moment, Prediction, Predictor, Seen, Ticket, Work};
 use super::report::Heard;
 
 /// A report is old when this many of its intervals have passed without the next, whatever the options say.
@@ -35,6 +36,9 @@ pub(super) struct Entry {
     /// Who it is.
     pub(super) who: Who,
     stale_after: Duration,
+    /// From which time is counted in predictions.
+    born: Instant,
+    pools: Arc<Pools>,
     state: Mutex<State>,
 }
 
@@ -42,12 +46,9 @@ pub(super) struct Entry {
 struct State {
     link: Link,
     heard: Option<(Heard, Instant)>,
-    /// Counts reports, so that a lease knows whether it began before the last one.
-    epoch: u64,
-    sent: Sent,
-    learned: Learned,
-    lessons: u64,
-    learned_at: Instant,
+    predictor: Predictor,
+    /// What the pool holds of this worker.
+    share: Share,
     doubted: bool,
 }
 
@@ -62,56 +63,46 @@ enum Link {
     Down,
 }
 
-/// What a request was expected to take when it was sent.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Expected {
-    pub(super) epoch: u64,
-    /// `None`: nothing was known.
-    pub(super) latency: Option<Latency>,
-}
-
 // === impl Entry ===
 
 impl Entry {
-    /// A worker that was never heard of.
-    pub(super) fn new(who: Who, stale_after: Duration) -> Self {
+    /// A worker that was never heard of, which counts in `pools` when it is.
+    pub(super) fn new(who: Who, stale_after: Duration, pools: Arc<Pools>) -> Self {
         let state = State {
             link: Link::Untried,
             heard: None,
-            epoch: 0,
-            sent: Sent::default(),
-            learned: Learned::default(),
-            lessons: 0,
-            learned_at: Instant::now(),
+            predictor: Predictor::new(),
+            share: Share::default(),
             doubted: false,
         };
-        Self { who, stale_after, state: Mutex::new(state) }
+        Self { who, stale_after, born: Instant::now(), pools, state: Mutex::new(state) }
     }
 
-    /// The worker as the decision weighs it, in a tier of this kind. `pool` stands in for what it has not measured.
-    pub(super) fn candidate(&self, kind: Kind, pool: Option<Rates>, now: Instant) -> Candidate {
+    /// The worker as the decision weighs it for this work, in a tier of this kind.
+    pub(super) fn candidate(&self, kind: Kind, work: &Work, now: Instant) -> Candidate {
         let state = self.state.lock();
         let mut candidate = Candidate::new(self.who.place.clone(), self.who.tier.clone(), kind);
         candidate.region = self.who.region.clone();
         candidate.healthy = state.link != Link::Down;
-        if let Some((heard, _)) = &state.heard {
-            candidate.healthy &= !heard.draining;
-            candidate.context_tokens_max =
-                heard.model.as_ref().map(|model| model.context_tokens_max).filter(|tokens| *tokens > 0);
-        }
-        if let Some(heard) = state.fresh(self.stale_after, now) {
-            let idle = now.saturating_duration_since(state.learned_at);
-            candidate.latency = estimate::implied(heard, state.sent, &state.learned, pool)
-                .map(|implied| state.learned.corrected(&implied, idle));
-            let waiting = heard.waiting.saturating_add(state.sent.requests_since);
+        let Some((heard, _)) = &state.heard else {
+            if state.predictor.lessons() > 0 {
+                candidate.latency = state.latency(work, &self.moment(&state, now));
+            }
+            return candidate;
+        };
+        candidate.healthy &= !heard.draining;
+        candidate.context_tokens_max =
+            heard.model.as_ref().map(|model| model.context_tokens_max).filter(|tokens| *tokens > 0);
+        let moment = self.moment(&state, now);
+        candidate.latency = state.latency(work, &moment);
+        if state.link == Link::Up && moment.late == 0.0 {
+            // What was sent since the report is not in it.
+            let own = state.predictor.in_flight();
+            let unseen = own.saturating_sub(heard.running.saturating_add(heard.waiting));
+            let waiting = heard.waiting.saturating_add(unseen);
             candidate.load = Some(Load { running: heard.running, waiting });
         }
         candidate
-    }
-
-    /// What it last said of its speed, if that may still be true.
-    pub(super) fn measured(&self, now: Instant) -> [Option<f64>; 2] {
-        self.state.lock().fresh(self.stale_after, now).map(Heard::measured).unwrap_or_default()
     }
 
     /// What it said that it serves, however long ago.
@@ -119,9 +110,11 @@ impl Entry {
         self.state.lock().heard.as_ref().and_then(|(heard, _)| heard.model.clone())
     }
 
-    /// How many lessons its corrections rest on.
-    pub(super) fn lessons(&self) -> u64 {
-        self.state.lock().lessons
+    /// The name of its model, if it has said so.
+    pub(super) fn model_name(&self) -> Option<String> {
+        let state = self.state.lock();
+        let (heard, _) = state.heard.as_ref()?;
+        heard.model.as_ref().map(|model| model.name.clone())
     }
 
     /// Takes a report and says when the next is due.
@@ -135,10 +128,9 @@ impl Entry {
         state.doubted = !doubts.is_empty();
         let interval = heard.interval;
         state.link = Link::Up;
+        state.predictor.heard(heard.said(), self.seconds(now));
         state.heard = Some((heard, now));
-        state.epoch += 1;
-        state.sent.requests_since = 0;
-        state.sent.tokens_since = 0;
+        self.count(&mut state);
         interval
     }
 
@@ -156,52 +148,77 @@ impl Entry {
         state.link = Link::Down;
     }
 
-    /// Counts a request that is about to be sent, until the lease is dropped. What is expected of it rests on the
-    /// worker's own numbers only: from those of others nothing could be learned about this one.
-    pub(super) fn lease(self: &Arc<Self>, prompt_tokens: u32) -> Lease {
+    /// Counts a request that is about to be sent, until the lease is dropped.
+    pub(super) fn lease(self: &Arc<Self>, work: Work) -> Lease {
         let now = Instant::now();
         let mut state = self.state.lock();
-        let latency = state
-            .fresh(self.stale_after, now)
-            .and_then(|heard| estimate::implied(heard, state.sent, &state.learned, None));
-        let expected = Expected { epoch: state.epoch, latency };
-        state.sent.in_flight = state.sent.in_flight.saturating_add(1);
-        state.sent.requests_since = state.sent.requests_since.saturating_add(1);
-        state.sent.tokens_since = state.sent.tokens_since.saturating_add(u64::from(prompt_tokens));
+        let moment = self.moment(&state, now);
+        let ticket = state.predictor.sent(work, &moment);
         drop(state);
-        Lease::new(self.clone(), prompt_tokens, expected, now)
+        Lease::new(self.clone(), ticket)
     }
 
-    /// A leased request is no longer in the queue.
-    pub(super) fn begun(&self, epoch: u64, prompt_tokens: u32) {
+    /// A leased request's first token came, with `more` behind it.
+    pub(super) fn began(&self, ticket: &mut Ticket, more: u32, now: Instant) -> Option<Seen> {
         let mut state = self.state.lock();
-        if state.epoch == epoch {
-            state.sent.requests_since = state.sent.requests_since.saturating_sub(1);
-            state.sent.tokens_since = state.sent.tokens_since.saturating_sub(u64::from(prompt_tokens));
-        }
+        let seen = state.predictor.began(ticket, more, self.seconds(now));
+        self.count(&mut state);
+        seen
     }
 
-    /// A leased request has ended.
-    pub(super) fn released(&self) {
+    /// A leased request has been answered; see [`Predictor::done`].
+    pub(super) fn done(&self, ticket: Ticket, timed: Option<(u32, f64)>, output_tokens: u32) -> Option<Seen> {
         let mut state = self.state.lock();
-        state.sent.in_flight = state.sent.in_flight.saturating_sub(1);
+        let seen = state.predictor.done(ticket, timed, output_tokens, self.seconds(Instant::now()));
+        self.count(&mut state);
+        seen
     }
 
-    /// Something was learned of how fast it is.
-    pub(super) fn learn(&self, lesson: impl FnOnce(&mut Learned)) {
-        let mut state = self.state.lock();
-        lesson(&mut state.learned);
-        state.lessons += 1;
-        state.learned_at = Instant::now();
+    /// A leased request has ended without an answer.
+    pub(super) fn dropped(&self, ticket: &Ticket) {
+        self.state.lock().predictor.dropped(ticket, self.seconds(Instant::now()));
+    }
+
+    /// How far its predictions were off: medians and 95th percentiles; see [`Predictor::errors`].
+    pub(super) fn errors(&self) -> [Option<[f64; 2]>; 2] {
+        self.state.lock().predictor.errors()
+    }
+
+    fn count(&self, state: &mut State) {
+        let now = Share::of(&state.predictor);
+        self.pools.replace(&state.share, &now);
+        state.share = now;
+    }
+
+    fn seconds(&self, now: Instant) -> f64 {
+        now.saturating_duration_since(self.born).as_secs_f64()
+    }
+
+    /// A report that is old, or from before the worker was lost, is worth less and less.
+    fn moment(&self, state: &State, now: Instant) -> Moment {
+        let late = state.heard.as_ref().map_or(0.0, |(heard, at)| {
+            let lifetime = self.stale_after.max(heard.interval * INTERVALS_MISSED_MAX);
+            now.saturating_duration_since(*at).saturating_sub(lifetime).as_secs_f64()
+        });
+        Moment { now: self.seconds(now), late, pool: self.pools.mean() }
     }
 }
 
 // === impl State ===
 
 impl State {
-    fn fresh(&self, stale_after: Duration, now: Instant) -> Option<&Heard> {
-        let (heard, at) = self.heard.as_ref()?;
-        let lifetime = stale_after.max(heard.interval * INTERVALS_MISSED_MAX);
-        (self.link == Link::Up && now.saturating_duration_since(*at) <= lifetime).then_some(heard)
+    fn latency(&self, work: &Work, moment: &Moment) -> Option<Latency> {
+        self.predictor.predict(work, moment).map(|prediction| latency(&prediction, work))
+    }
+}
+
+/// The prediction as a decision takes it: what a prompt costs is spread over its tokens.
+fn latency(prediction: &Prediction, work: &Work) -> Latency {
+    let Prediction { queue, network, prefill, output_token, caution, .. } = *prediction;
+    Latency {
+        queue_seconds: queue * caution,
+        network_seconds: network * caution,
+        prefill_seconds_per_token: prefill * caution / f64::from(work.prompt_tokens.max(1)),
+        seconds_per_output_token: output_token * caution,
     }
 }

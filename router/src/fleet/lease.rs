@@ -7,10 +7,10 @@ use mesh::connect::Channel;
 use policy::Name;
 use tokio::time::Instant;
 
-use super::entry::{Entry, Expected};
+use super::entry::Entry;
+use super::gauge;
+use super::predict::Ticket;
 
-/// Fewer tokens say little of the time that each takes.
-const TIMED_TOKENS_MIN: u32 = 4;
 /// A stream whose reader held it up for more than this share of its time says nothing of the worker.
 const HELD_UP_MAX: f64 = 0.1;
 
@@ -18,9 +18,8 @@ const HELD_UP_MAX: f64 = 0.1;
 #[derive(Debug)]
 pub(crate) struct Lease {
     entry: Arc<Entry>,
-    prompt_tokens: u32,
-    expected: Expected,
-    sent_at: Instant,
+    /// `None`: it has ended.
+    ticket: Option<Ticket>,
     first: Option<First>,
     held_up: Duration,
 }
@@ -35,8 +34,8 @@ struct First {
 // === impl Lease ===
 
 impl Lease {
-    pub(super) fn new(entry: Arc<Entry>, prompt_tokens: u32, expected: Expected, sent_at: Instant) -> Self {
-        Self { entry, prompt_tokens, expected, sent_at, first: None, held_up: Duration::ZERO }
+    pub(super) fn new(entry: Arc<Entry>, ticket: Ticket) -> Self {
+        Self { entry, ticket: Some(ticket), first: None, held_up: Duration::ZERO }
     }
 
     /// `tier/worker`.
@@ -63,11 +62,11 @@ impl Lease {
 
     /// The time to expect between two tokens, as its worker implied it or as it was seen so far, whichever is longer.
     pub(crate) fn gap(&self) -> Option<Duration> {
-        let implied = self.expected.latency.map(|latency| latency.seconds_per_output_token);
-        let seconds = implied
-            .into_iter()
-            .chain(self.pace())
-            .fold(None, |most: Option<f64>, seconds| Some(most.map_or(seconds, |most| most.max(seconds))));
+        let predicted =
+            self.ticket.as_ref().and_then(Ticket::predicted).map(|predicted| predicted.output_token);
+        let timed = self.timed().filter(|(tokens, _)| *tokens > 0);
+        let seen = timed.map(|(tokens, seconds)| seconds / f64::from(tokens));
+        let seconds = [predicted, seen].into_iter().flatten().reduce(f64::max);
         seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
     }
 
@@ -78,42 +77,34 @@ impl Lease {
 
     /// The answer is complete.
     pub(crate) fn done(&mut self, output_tokens: u32) {
-        let pace = self.pace();
-        let implied = self.expected.latency.map(|latency| latency.seconds_per_output_token);
-        self.entry.learn(|learned| {
-            learned.answer(output_tokens);
-            if let (Some(pace), Some(implied)) = (pace, implied) {
-                learned.output_token(pace, implied);
-            }
-        });
+        let Some(ticket) = self.ticket.take() else { return };
+        if let Some(seen) = self.entry.done(ticket, self.timed(), output_tokens) {
+            gauge::seen(&self.entry.who.tier, gauge::What::OutputToken, seen);
+        }
     }
 
     fn begin(&mut self, tokens: u32, now: Instant) {
         self.first = Some(First { at: now, last_at: now, later_tokens: 0 });
-        self.entry.begun(self.expected.epoch, self.prompt_tokens);
-        let Some(latency) = self.expected.latency else { return };
-        let seconds = now.saturating_duration_since(self.sent_at).as_secs_f64();
+        let Some(ticket) = &mut self.ticket else { return };
         // The first delta may hold more than one token: those after the first were decoded, not prefilled.
-        let decode = f64::from(tokens.saturating_sub(1)) * latency.seconds_per_output_token;
-        let prefill = f64::from(self.prompt_tokens) * latency.prefill_seconds_per_token;
-        self.entry.learn(|learned| learned.first_token(seconds, latency.queue_seconds, prefill + decode));
+        if let Some(seen) = self.entry.began(ticket, tokens.saturating_sub(1), now) {
+            gauge::seen(&self.entry.who.tier, gauge::What::FirstToken, seen);
+        }
     }
 
-    /// Seconds per output token after the first delta, if this stream can tell.
-    fn pace(&self) -> Option<f64> {
+    /// Tokens after the first delta and the seconds over which they came, if this stream can tell.
+    fn timed(&self) -> Option<(u32, f64)> {
         let first = self.first.as_ref()?;
         let time = first.last_at.saturating_duration_since(first.at);
-        let told = first.later_tokens >= TIMED_TOKENS_MIN
-            && self.held_up.as_secs_f64() <= time.as_secs_f64() * HELD_UP_MAX;
-        told.then(|| time.as_secs_f64() / f64::from(first.later_tokens))
+        let told = self.held_up.as_secs_f64() <= time.as_secs_f64() * HELD_UP_MAX;
+        told.then_some((first.later_tokens, time.as_secs_f64()))
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if self.first.is_none() {
-            self.entry.begun(self.expected.epoch, self.prompt_tokens);
+        if let Some(ticket) = self.ticket.take() {
+            self.entry.dropped(&ticket);
         }
-        self.entry.released();
     }
 }

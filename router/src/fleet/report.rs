@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use proto::v1;
 
+use super::predict::Said;
+
 /// Longest model name, architecture, hash or quantisation that is kept, bytes.
 const TEXT_BYTES_MAX: usize = 256;
 /// No worker holds more sequences at once.
@@ -33,6 +35,8 @@ pub(super) struct Heard {
     pub(super) running_max: u32,
     /// Prompt tokens not yet prefilled.
     pub(super) queued_tokens: u64,
+    /// Room for keys and values, tokens; 0: not said.
+    pub(super) cache_tokens_max: u64,
     /// Seconds for each prompt token; `None`: not measured, or not to be believed.
     pub(super) seconds_per_prompt_token: Option<f64>,
     /// Seconds for each output token at the present batch; `None`: not measured, or not to be believed.
@@ -73,6 +77,7 @@ impl Heard {
             waiting: sequences("waiting", report.waiting, &mut doubts),
             running_max: sequences("running_max", report.running_max, &mut doubts),
             queued_tokens: tokens("queued_tokens", report.queued_tokens, &mut doubts),
+            cache_tokens_max: tokens("cache_tokens_max", report.cache_tokens_max, &mut doubts),
             seconds_per_prompt_token: rate.map(f64::recip),
             seconds_per_output_token: measured(
                 "seconds_per_output_token",
@@ -85,9 +90,17 @@ impl Heard {
         (heard, doubts)
     }
 
-    /// Seconds per prompt token and per output token, where measured.
-    pub(super) fn measured(&self) -> [Option<f64>; 2] {
-        [self.seconds_per_prompt_token, self.seconds_per_output_token]
+    /// What a prediction takes from it.
+    pub(super) fn said(&self) -> Said {
+        Said {
+            running: self.running,
+            waiting: self.waiting,
+            running_max: self.running_max,
+            queued_tokens: self.queued_tokens,
+            cache_tokens_max: self.cache_tokens_max,
+            seconds_per_prompt_token: self.seconds_per_prompt_token,
+            seconds_per_output_token: self.seconds_per_output_token,
+        }
     }
 }
 

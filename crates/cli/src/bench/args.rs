@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::fleet::Way;
 use super::task::Task;
 
 /// `causeway bench`
@@ -11,6 +12,8 @@ use super::task::Task;
 pub enum Bench {
     /// Time prompts and decoding of a model file, alone or in turns with llama.cpp on the same file.
     Inference(Inference),
+    /// Replay recorded traffic against simulated workers, and compare what the router predicts with what it took.
+    Fleet(Fleet),
     /// One measurement, in this process.
     #[command(hide = true)]
     Step(Step),
@@ -37,6 +40,32 @@ pub struct Inference {
     /// A measurement is dropped where other processes used a greater share of all processors.
     #[arg(long, value_name = "SHARE", default_value_t = 0.05, value_parser = share)]
     pub foreign_max: f64,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `causeway bench fleet`
+#[derive(Debug, Args)]
+pub struct Fleet {
+    /// The folder that holds `traces/`; without it requests are made up.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Only traces whose names begin so.
+    #[arg(long, value_name = "NAME")]
+    pub trace: Option<String>,
+    /// Only this multiple of the trace's own pace.
+    #[arg(long, value_parser = pace)]
+    pub pace: Option<f64>,
+    /// Only this way to choose a worker.
+    #[arg(long, value_enum)]
+    pub way: Option<Way>,
+    /// No more requests of each trace.
+    #[arg(long)]
+    pub requests: Option<usize>,
+    /// What chance begins with: the same seed gives the same numbers.
+    #[arg(long, default_value_t = 7)]
+    pub seed: u64,
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
@@ -81,5 +110,21 @@ fn share(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
         _ => Err("a share from 0 to 1".to_owned()),
+    }
+}
+
+fn pace(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(pace) if (0.001..=1000.0).contains(&pace) => Ok(pace),
+        _ => Err("a factor from 0.001 to 1000".to_owned()),
+    }
+}
+
+// === impl Fleet ===
+
+impl Fleet {
+    /// The ways that are compared.
+    pub(super) fn ways(&self) -> Vec<Way> {
+        self.way.map_or_else(|| Way::ALL.to_vec(), |way| vec![way])
     }
 }

@@ -64,6 +64,7 @@ fn counts_are_held_to_their_bounds() {
         waiting: u32::MAX,
         running_max: u32::MAX,
         queued_tokens: u64::MAX,
+        cache_tokens_max: u64::MAX,
         ..Default::default()
     };
     check(
@@ -73,8 +74,9 @@ fn counts_are_held_to_their_bounds() {
             heard.waiting = SEQUENCES_MAX;
             heard.running_max = SEQUENCES_MAX;
             heard.queued_tokens = TOKENS_MAX;
+            heard.cache_tokens_max = TOKENS_MAX;
         },
-        &["running", "waiting", "running_max", "queued_tokens"],
+        &["running", "waiting", "running_max", "queued_tokens", "cache_tokens_max"],
     );
 }
 
