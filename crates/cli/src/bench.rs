@@ -43,14 +43,17 @@ fn inference(asked: &Inference, out: &mut impl Write) -> Result<ExitCode> {
         0 => std::thread::available_parallelism()?.get(),
         threads => threads,
     };
+    let folder = tempfile::tempdir()?;
     let own = Own {
         program: PathBuf::from("/proc/self/exe"),
         model: asked.model.clone(),
         threads,
         form: asked.form,
+        packed_cache: Some(folder.path().to_path_buf()),
     };
     let other = asked.against.as_deref().map(|bench| against(bench, &asked.model, threads)).transpose()?;
     let limits = own.held(|| Limits::measure(threads))??;
+    let first_load = own.first_load()?;
     let mut rounds = Rounds { own, other, quick: asked.quick, foreign_max: asked.foreign_max };
     let mut rows: Vec<Row> = Vec::new();
     for task in task::all(asked.quick) {
@@ -59,7 +62,7 @@ fn inference(asked: &Inference, out: &mut impl Write) -> Result<ExitCode> {
         }
         rows.push(rounds.row(task)?);
     }
-    let report = report::Report { rounds: &rounds, rows: &rows, limits };
+    let report = report::Report { rounds: &rounds, rows: &rows, limits, first_load };
     if asked.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&report.json())?)?;
     } else {

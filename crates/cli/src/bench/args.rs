@@ -83,6 +83,9 @@ pub struct Step {
     /// As for `inference`.
     #[arg(long, value_enum)]
     pub form: Option<Form>,
+    /// Where packed weights are kept.
+    #[arg(long, value_name = "DIR")]
+    pub packed_cache: Option<PathBuf>,
     /// The key of its row.
     #[arg(long, value_parser = Task::parse)]
     pub task: Task,

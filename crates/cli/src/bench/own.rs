@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::args::{Form, Step};
 use super::task::{SESSION, SHORT_PROMPT, Task};
+use super::watch::watch;
 
 /// How to start our engine for one measurement.
 #[derive(Debug, Clone)]
@@ -21,6 +22,8 @@ pub(super) struct Own {
     pub(super) model: PathBuf,
     pub(super) threads: usize,
     pub(super) form: Option<Form>,
+    /// Where packed weights are kept from one measurement to the next.
+    pub(super) packed_cache: Option<PathBuf>,
 }
 
 /// What one measurement says, as one line of JSON.
@@ -49,7 +52,15 @@ impl Own {
         if let Some(form) = self.form {
             command.args(["--form", form.name()]);
         }
+        if let Some(folder) = &self.packed_cache {
+            command.arg("--packed-cache").arg(folder);
+        }
         command
+    }
+
+    /// Seconds that a load takes which packs the weights; later ones find them packed.
+    pub(super) fn first_load(&self) -> Result<f64> {
+        Ok(Said::parse(&watch(&mut self.command(Task::FirstToken))?.printed)?.load_s)
     }
 
     /// Calls `work` with this process held to the form.
@@ -92,6 +103,7 @@ pub(super) fn step(asked: &Step, out: &mut impl Write) -> Result<ExitCode> {
         model: asked.model.clone(),
         threads: asked.threads,
         step_tokens_max: STEP_TOKENS,
+        packed_cache: asked.packed_cache.clone(),
         ..Options::default()
     };
     let started = Instant::now();

@@ -90,7 +90,13 @@ fn the_ratio_is_to_the_better_of_the_other_engines_ways() {
 
 fn doubles(model: &Path) -> Rounds {
     let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/doubles"));
-    let own = Own { program: folder.join("causeway"), model: model.to_path_buf(), threads: 2, form: None };
+    let own = Own {
+        program: folder.join("causeway"),
+        model: model.to_path_buf(),
+        threads: 2,
+        form: None,
+        packed_cache: None,
+    };
     let other = LlamaCpp {
         bench: folder.join("llama-bench"),
         batched: Some(folder.join("llama-batched-bench")),
@@ -148,7 +154,7 @@ fn rows_stand_in_the_json_by_their_keys_and_in_the_table() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut rounds = doubles(&folder.path().join("model.gguf"));
     let rows: Vec<Row> = task::all(true).map(|task| rounds.row(task).expect("measures")).collect();
-    let report = Report { rounds: &rounds, rows: &rows, limits: LIMITS };
+    let report = Report { rounds: &rounds, rows: &rows, limits: LIMITS, first_load: 2.0 };
     let json = report.json();
     for key in
         ["decode/batch_1", "decode/batch_16", "prefill/p512", "decode/contended", "first_token", "memory"]
@@ -161,6 +167,7 @@ fn rows_stand_in_the_json_by_their_keys_and_in_the_table() {
     }
     assert_eq!(json.pointer("/decode/batch_1/bandwidth_share"), Some(&0.3.into()));
     assert_eq!(json.pointer("/prefill/p512/arithmetic_share"), Some(&0.5.into()));
+    assert_eq!(json.pointer("/load/packed/median"), Some(&0.5.into()));
     let mut table = Vec::new();
     report.print(&mut table).expect("prints");
     let table = String::from_utf8(table).expect("text");
