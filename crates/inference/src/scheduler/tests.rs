@@ -1,6 +1,6 @@
 //! Properties of every plan, whatever comes in whatever order.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use proptest::prelude::*;
 
@@ -113,11 +113,18 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     )
 }
 
+/// The sequences that run.
+fn running(scheduler: &Scheduler) -> BTreeSet<u64> {
+    scheduler.running.iter().map(|running| running.ticket.id).collect()
+}
+
 /// What the scheduler was told and has answered, kept apart from it.
 struct Ledger {
     blocks: Blocks,
     /// Every live sequence's answer tokens left.
     live: BTreeMap<u64, usize>,
+    /// How often each lost its blocks.
+    lost: BTreeMap<u64, u32>,
     rows: usize,
     next: u64,
 }
@@ -141,7 +148,13 @@ impl Ledger {
                 }
             }
             Act::Step => {
+                let before = running(scheduler);
                 let plan = scheduler.plan(&mut self.blocks);
+                for id in before.difference(&running(scheduler)) {
+                    let lost = self.lost.entry(*id).or_default();
+                    *lost += 1;
+                    prop_assert!(*lost <= PREEMPTIONS_MAX, "{id} lost its blocks once more");
+                }
                 self.check(scheduler, &plan)?;
                 self.apply(scheduler, &plan);
             }
@@ -163,6 +176,11 @@ impl Ledger {
         prop_assert!(plan.iter().map(|work| work.tokens).sum::<usize>() <= LIMITS.step_tokens_max);
         prop_assert!(scheduler.running() <= LIMITS.sequences_max);
         prop_assert_eq!(plan.is_empty(), self.live.is_empty(), "work is done while there is any");
+        let settled = scheduler.running.iter().filter(|r| r.settled() && r.prefill_left == 0);
+        prop_assert!(
+            settled.map(|r| r.ticket.id).all(|id| ids.contains(&id)),
+            "who keeps its blocks goes on"
+        );
         for work in plan {
             let held = &self.blocks.sequences[&work.id];
             let left = held.known - held.computed;
@@ -197,7 +215,8 @@ proptest! {
     fn plans_keep_every_bound_and_all_work_ends(acts in acts(), more in 0usize..20) {
         let mut scheduler = Scheduler::new(LIMITS);
         let blocks = Blocks::new(TOKENS_MAX.div_ceil(BLOCK) + more);
-        let mut ledger = Ledger { blocks, live: BTreeMap::new(), rows: 0, next: 0 };
+        let (live, lost) = (BTreeMap::new(), BTreeMap::new());
+        let mut ledger = Ledger { blocks, live, lost, rows: 0, next: 0 };
         for act in &acts {
             ledger.act(&mut scheduler, act)?;
         }
@@ -342,14 +361,16 @@ fn who_lost_its_blocks_often_enough_keeps_them_to_its_end() {
     let mut blocks = Blocks::new(13);
     blocks.add(1, 4, 48);
     scheduler.submit(Ticket { priority: 200, ..ticket(1, 4) });
-    let mut next = 2;
+    let (mut next, mut lost) = (2, 0);
     while blocks.sequences[&1].known < 48 {
         if scheduler.running() + scheduler.waiting() < 3 {
             blocks.add(next, 8, 40);
             scheduler.submit(ticket(next, 8));
             next += 1;
         }
+        let before = running(&scheduler).contains(&1);
         step(&mut scheduler, &mut blocks);
+        lost += u32::from(before && !running(&scheduler).contains(&1));
         let ended: Vec<u64> = blocks
             .sequences
             .iter()
@@ -362,5 +383,5 @@ fn who_lost_its_blocks_often_enough_keeps_them_to_its_end() {
         }
         assert!(next < 1_000, "it never ends");
     }
-    assert!(scheduler.preemptions() > 0);
+    assert_eq!(lost, PREEMPTIONS_MAX);
 }

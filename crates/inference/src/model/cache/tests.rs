@@ -100,7 +100,7 @@ fn fewer_bits_err_by_little() {
         // With experts, a choice that was nearly a tie may fall the other way, whatever the error.
         if decoder.expert_load().rows().is_empty() {
             let (half, eight) = (error(decoder, KvType::F16), error(decoder, KvType::Q8));
-            assert!(half < 2e-3 && eight < 3e-2, "F16 {half}, Q8 {eight}");
+            assert!(half < 1e-2 && eight < 1e-1, "F16 {half}, Q8 {eight}");
         }
     });
 }
