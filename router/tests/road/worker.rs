@@ -166,6 +166,10 @@ impl State {
     }
 }
 
+fn delta(text: &str, ids: &[u32], first_token_index: u32) -> v1::Delta {
+    v1::Delta { text: text.into(), token_ids: ids.to_vec(), first_token_index, ..Default::default() }
+}
+
 #[tonic::async_trait]
 impl Fleet for State {
     type WatchReportsStream = BoxStream<'static, Result<v1::Report, Status>>;
@@ -227,12 +231,7 @@ impl Generation for State {
                     Step::Delta(text, ids) => {
                         let first_token_index = index;
                         index += ids.len() as u32;
-                        Event::Delta(v1::Delta {
-                            text: text.into(),
-                            token_ids: ids.to_vec(),
-                            first_token_index,
-                            ..Default::default()
-                        })
+                        Event::Delta(delta(text, ids, first_token_index))
                     }
                     Step::Done(prompt_tokens, cached_prompt_tokens, output_tokens) => Event::Done(v1::Done {
                         usage: Some(v1::Usage { prompt_tokens, cached_prompt_tokens, output_tokens }),

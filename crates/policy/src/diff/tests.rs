@@ -62,7 +62,7 @@ fn only_what_is_meant_counts() {
     check(
         "schema = \"causeway.policy/v1\"",
         "schema = \"causeway.policy/v1\"\n[session]\ncache_seconds = 9",
-        &[r#"session - > {"cache_kept":1.0,"cache_seconds":9.0}"#],
+        &[r#"session - > {"cache_seconds":9.0,"cache_kept":1.0}"#],
     );
     check(
         "wrong_answer_usd = 0.01",
