@@ -62,7 +62,8 @@ pub struct HomeOptions {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ModelOptions {
-    /// A `.gguf` file, a Hugging Face folder or `hf:owner/name[@revision][:file.gguf]`; unset, there is no model.
+    /// A `.gguf` file, a Hugging Face folder or, with the feature `hub`, `hf:owner/name[@revision][:file.gguf]`; unset, there
+    /// is no model.
     pub path: Option<PathBuf>,
     /// Where names with `hf:` lead.
     pub hub: inference::HubOptions,

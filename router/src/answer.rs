@@ -179,7 +179,7 @@ impl Answer {
         let excluded = &mut self.asked.facts.excluded;
         excluded.push(Excluded::new(self.leg.lease.place().clone(), format!("it was lost: {reason}")));
         excluded.append(lost);
-        excluded.extend(self.dispatch.fleet.without_hash(model_hash));
+        excluded.extend(self.dispatch.fleet.unlike(self.leg.lease.place(), model_hash));
         let token_ids = self.shown.token_ids.clone();
         self.asked.request.resume = Some(v1::Resume { token_ids, model_hash: model_hash.clone() });
         Some((self.started.attempt.saturating_add(self.earlier.workers), left))

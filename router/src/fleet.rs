@@ -156,12 +156,16 @@ impl Fleet {
         Err(Error::ModelUnknown { wanted: wanted.to_owned(), known: known.into_iter().collect(), unheard })
     }
 
-    /// The workers that do not hold the model of this hash, with that reason: none of them can go on with its tokens.
-    pub(crate) fn without_hash(&self, wanted: &str) -> Vec<Excluded> {
-        let other = |one: &Place| one.model.as_ref().is_none_or(|model| model.hash != wanted);
-        let excluded =
-            |one: Place| Excluded::new(one.place, "it does not hold the model that began the answer");
-        self.places().into_iter().filter(other).map(excluded).collect()
+    /// The workers that do not compute the bits that the one at `place` computed with the model of this hash, with that
+    /// reason: none of them can go on with its tokens.
+    pub(crate) fn unlike(&self, place: &Name, hash: &str) -> Vec<Excluded> {
+        const REASON: &str = "it does not compute the bits of the model that began the answer";
+        let places = self.places();
+        let here = places.iter().find(|one| one.place == *place).and_then(|one| one.model.as_ref());
+        let class = here.map_or("", |model| &model.numeric_class);
+        let like = |model: &v1::ModelDescription| model.hash == hash && model.numeric_class == class;
+        let unlike = places.iter().filter(|one| !one.model.as_ref().is_some_and(like));
+        unlike.map(|one| Excluded::new(one.place.clone(), REASON)).collect()
     }
 
     /// The edition of what was learned of the workers: how many answers it rests on.

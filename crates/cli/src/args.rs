@@ -40,10 +40,10 @@ pub enum Command {
 /// Replaces the demo's parts with the user's own.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Parts {
-    /// The device's model: a GGUF file, or hf:owner/name[@revision][:file.gguf].
+    /// The device's model: a GGUF file, or `hf:owner/name[@revision][:file.gguf]`.
     #[arg(long, value_name = "FILE.gguf|hf:NAME")]
     pub edge_model: Option<PathBuf>,
-    /// The workers' model: a Hugging Face folder, a GGUF file, or hf:owner/name[@revision][:file.gguf].
+    /// The workers' model: a Hugging Face folder, a GGUF file, or `hf:owner/name[@revision][:file.gguf]`.
     #[arg(long, value_name = "DIR|FILE.gguf|hf:NAME")]
     pub cloud_model: Option<PathBuf>,
     /// The hub that models named hf:owner/name come from.

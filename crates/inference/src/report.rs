@@ -19,6 +19,9 @@ pub struct ModelInfo {
     pub context_tokens_max: usize,
     /// The type of most of the weights, such as `Q4_0` or `BF16`.
     pub quantization: String,
+    /// Engines of the same model hash and the same class compute the same bits: the form of the kernels, since sums of
+    /// float products depend on it, and how keys and values are kept, such as `avx512-f16`.
+    pub numeric_class: String,
     /// Token ids known.
     pub vocabulary: usize,
     /// How the weights came in.

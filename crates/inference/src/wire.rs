@@ -113,6 +113,7 @@ pub fn model(model: &ModelInfo) -> wire::ModelDescription {
         active_parameters: model.active_parameters,
         context_tokens_max: count(model.context_tokens_max),
         quantization: model.quantization.clone(),
+        numeric_class: model.numeric_class.clone(),
     }
 }
 

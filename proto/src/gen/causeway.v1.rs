@@ -652,6 +652,10 @@ pub struct ModelDescription {
     /// Such as `Q4_0` or `BF16`.
     #[prost(string, tag = "7")]
     pub quantization: ::prost::alloc::string::String,
+    /// Workers of the same model and the same class compute the same bits, so that one can go on with the answer of another:
+    /// the instructions that sums of floats depend on, and how keys and values are kept, such as `avx512-f16`.
+    #[prost(string, tag = "8")]
+    pub numeric_class: ::prost::alloc::string::String,
 }
 /// Who spoke.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]

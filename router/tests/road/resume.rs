@@ -149,6 +149,11 @@ async fn what_cannot_be_gone_on_with_ends_as_interrupted() {
     };
     // Nobody else has its model.
     check([begins().to_vec(), vec![lost()]].concat(), true, "It is ").await;
+    // The same, in numbers that are not the same to the bit.
+    let mut plan = alike(vec![("slow/a", [begins().to_vec(), vec![lost()]].concat()), ("quick/b", ends())]);
+    plan[1].1.as_mut().unwrap().model.as_mut().unwrap().numeric_class = "other".into();
+    let mut road = Road::lay(plan).await;
+    assert_eq!(done(&road.ask(question()).await.unwrap()).finish_reason(), v1::FinishReason::Interrupted);
     // Text without the ids of its tokens.
     check(vec![Step::Started, Step::Delta("It is ", &[]), lost()], false, "It is ").await;
 }

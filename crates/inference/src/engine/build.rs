@@ -19,7 +19,7 @@ use crate::{
     Error, LoadReport, ModelInfo, Options,
     formats::{Description, Hashes, ModelFile},
     hub,
-    kernels::{Team, keep_freed_memory},
+    kernels::{Form, Team, keep_freed_memory},
     model::{Config, Decoder, Segment},
     packed::{Folder, Packing},
     sampling::defaults,
@@ -50,6 +50,7 @@ impl Options {
         let mut info = describe(&file, &config, context_tokens_max);
         let (decoder, loading) = team.install(|| self.load(&file, &config))?;
         info.loading = LoadReport { took: started.elapsed(), ..loading };
+        info.numeric_class = format!("{:?}-{:?}", Form::best(), self.kv_type).to_lowercase();
         let layout = decoder.layout(self.kv_block_tokens);
         let pool = places::pool(&self, context_tokens_max, layout)?;
         let meter = team.install(|| measure(&decoder, &info, self.step_interval_min))?;
@@ -130,6 +131,7 @@ fn describe(file: &ModelFile, config: &Config, context_tokens_max: usize) -> Mod
         active_parameters: shared + active,
         context_tokens_max,
         quantization: quantization(file),
+        numeric_class: String::new(),
         vocabulary: config.vocabulary,
         loading: LoadReport::default(),
     }

@@ -200,7 +200,7 @@ impl Predictor {
         self.first.lessons().saturating_add(self.token.lessons())
     }
 
-    /// How fast it is taken to be, for [`Pool`]; `None`: nothing was stated or seen.
+    /// How fast it is taken to be, for the pool; `None`: nothing was stated or seen.
     pub fn rates(&self) -> Option<Rates> {
         let scale = self.scale.filter(|_| self.stated || self.lessons() > 0)?;
         Some(Rates {
