@@ -166,6 +166,16 @@ impl State {
     }
 }
 
+fn started(request: &v1::GenerateRequest) -> v1::Started {
+    v1::Started {
+        request_id: request.request_id.clone(),
+        decisions: request.decisions.clone(),
+        place: "worker".into(),
+        attempt: 1,
+        model_hash: "worker-hash".into(),
+    }
+}
+
 fn delta(text: &str, ids: &[u32], first_token_index: u32) -> v1::Delta {
     v1::Delta { text: text.into(), token_ids: ids.to_vec(), first_token_index, ..Default::default() }
 }
@@ -221,13 +231,7 @@ impl Generation for State {
             let mut index = request.resume.as_ref().map_or(0, |resume| resume.token_ids.len()) as u32;
             for step in script.drain(..) {
                 let event = match step {
-                    Step::Started => Event::Started(v1::Started {
-                        request_id: request.request_id.clone(),
-                        decisions: request.decisions.clone(),
-                        place: "worker".into(),
-                        attempt: 1,
-                        model_hash: "worker-hash".into(),
-                    }),
+                    Step::Started => Event::Started(started(&request)),
                     Step::Delta(text, ids) => {
                         let first_token_index = index;
                         index += ids.len() as u32;
