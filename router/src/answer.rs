@@ -132,8 +132,7 @@ impl Answer {
         // Those that were lost before are the last to be asked again: they may be back.
         let anew = if self.lost.is_empty() { &[false][..] } else { &[false, true] };
         for anew in anew {
-            let lost = if *anew { &mut Vec::new() } else { &mut self.lost.clone() };
-            let Some(bounds) = self.prepare(status.message(), lost) else { return Next::Lost };
+            let Some(bounds) = self.prepare(status.message(), *anew) else { return Next::Lost };
             let span = self.span(status.message());
             let begun = self.dispatch.tries(&mut self.asked, bounds).instrument(span).await;
             if let Some(event) = self.take_over(begun) {
@@ -154,7 +153,7 @@ impl Answer {
     /// The worker is silent: another is asked to go on, and whichever speaks first has the answer from then on.
     async fn look_elsewhere(&mut self) -> Result<Option<Event>, Status> {
         const SILENT: &str = "no token came in time";
-        let Some(bounds) = self.prepare(SILENT, &mut self.lost.clone()) else { return Ok(None) };
+        let Some(bounds) = self.prepare(SILENT, false) else { return Ok(None) };
         let span = self.span(SILENT);
         let tries = self.dispatch.tries(&mut self.asked, bounds).instrument(span);
         let begun = tokio::select! {
@@ -168,9 +167,9 @@ impl Answer {
         Ok(self.take_over(begun))
     }
 
-    /// Makes of the request one that goes on after what was shown, at another worker of the same model that is not among
-    /// the `lost`; the attempts before it, and how many are left. `None`: it cannot be gone on with.
-    fn prepare(&mut self, reason: &str, lost: &mut Vec<Excluded>) -> Option<(u32, u32)> {
+    /// Makes of the request one that goes on after what was shown, at another worker of the same model; the attempts
+    /// before it, and how many are left. `None`: it cannot be gone on with. `anew`: those that were lost before may do it.
+    fn prepare(&mut self, reason: &str, anew: bool) -> Option<(u32, u32)> {
         let left = self.dispatch.resume.attempts_max.saturating_sub(self.earlier.workers);
         if left == 0 || !self.shown.whole || self.started.model_hash.is_empty() {
             return None;
@@ -178,7 +177,9 @@ impl Answer {
         let model_hash = &self.started.model_hash;
         let excluded = &mut self.asked.facts.excluded;
         excluded.push(Excluded::new(self.leg.lease.place().clone(), format!("it was lost: {reason}")));
-        excluded.append(lost);
+        if !anew {
+            excluded.extend_from_slice(&self.lost);
+        }
         excluded.extend(self.dispatch.fleet.unlike(self.leg.lease.place(), model_hash));
         let token_ids = self.shown.token_ids.clone();
         self.asked.request.resume = Some(v1::Resume { token_ids, model_hash: model_hash.clone() });
