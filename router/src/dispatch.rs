@@ -5,6 +5,7 @@ pub(crate) mod below;
 use std::sync::Arc;
 
 use hop::{Asked, Desk, Stake, Weighed};
+use mesh::retry::Budget;
 use policy::{Decision, Excluded, Name, Placement, Rules};
 use proto::v1;
 use proto::v1::generate_event::Event;
@@ -33,6 +34,8 @@ pub(crate) struct Dispatch {
     pub(crate) desk: Desk,
     /// Places that are tried before the caller is told.
     pub(crate) attempts_max: u32,
+    /// What tries after the first are paid from.
+    pub(crate) retries: Arc<Budget>,
     /// What is done when a worker is lost in the midst of its answer.
     pub(crate) resume: ResumeOptions,
 }
@@ -69,6 +72,7 @@ struct Attempt {
 impl Dispatch {
     /// Decides and tries until an answer begins.
     pub(crate) async fn begin(self, mut asked: Asked) -> Result<Answer, Error> {
+        self.count(&asked)?;
         let trial = self.desk.try_out(&mut asked.picked);
         match self.tries(&mut asked, (0, self.attempts_max)).await {
             Ok(mut begun) => {
@@ -84,7 +88,18 @@ impl Dispatch {
         }
     }
 
-    /// Tries after `before` earlier attempts, at most so many. A worker that failed is left out of the next decision.
+    /// A request that is made for the first time pays for retries. One that its caller makes again is itself one, so that
+    /// both hops together make no more of them than one would.
+    fn count(&self, asked: &Asked) -> Result<(), Error> {
+        if asked.previous_attempts == 0 {
+            self.retries.deposit();
+            return Ok(());
+        }
+        self.retries.withdraw().then_some(()).ok_or(Error::RetriesSpent { failures: Vec::new() })
+    }
+
+    /// Tries after `before` earlier attempts, at most so many. A worker that failed is left out of the next decision. The
+    /// first is free: its request has paid, or the caller has seen a part of the answer that it goes on with.
     pub(crate) async fn tries(
         &self,
         asked: &mut Asked,
@@ -96,10 +111,20 @@ impl Dispatch {
             if asked.is_late() {
                 return Err(Error::DeadlinePassed);
             }
+            if !failures.is_empty() && !self.retries.withdraw() {
+                return Err(Error::RetriesSpent { failures });
+            }
             number = number.saturating_add(1);
-            let attempt = self.decide(asked, number, &mut failures)?;
+            let again = !failures.is_empty();
+            let attempt = self.decide(asked, number, &mut failures);
+            let attempt = attempt.inspect_err(|_| {
+                if again {
+                    self.retries.refund();
+                }
+            })?;
             let (span, place) = (attempt.span(), attempt.place.place.clone());
-            let status = match self.attempt(asked, attempt).instrument(span.clone()).await {
+            let earlier = number - before - 1;
+            let status = match self.attempt(asked, attempt, earlier).instrument(span.clone()).await {
                 Ok(begun) => return Ok(begun),
                 Err(status) => status,
             };
@@ -115,8 +140,9 @@ impl Dispatch {
         }
     }
 
-    /// One attempt, up to the first event that shows something of the answer.
-    async fn attempt(&self, asked: &Asked, attempt: Attempt) -> Result<Begun, Status> {
+    /// One attempt after `earlier` others, up to the first event that shows something of the answer. Until then the caller
+    /// is sent nothing, not even headers.
+    async fn attempt(&self, asked: &Asked, attempt: Attempt, earlier: u32) -> Result<Begun, Status> {
         let Attempt { number, place, decision, stake, mut work } = attempt;
         let resumed = asked.request.resume.as_ref().map_or(0, |resume| resume.token_ids.len());
         work.prompt_tokens = work.prompt_tokens.saturating_add(u32::try_from(resumed).unwrap_or(u32::MAX));
@@ -138,6 +164,7 @@ impl Dispatch {
         if let Some(deadline) = asked.deadline {
             mesh::deadline::propagate(&mut call, deadline);
         }
+        mesh::retry::follow(&mut call, asked.previous_attempts.saturating_add(earlier));
         mesh::telemetry::inject(&mut call);
         let mut client = GenerationClient::new(lease.channel()).max_decoding_message_size(EVENT_BYTES_MAX);
         let mut rest = client.generate(call).await?.into_inner();

@@ -55,6 +55,12 @@ pub enum Error {
         /// The attempts that failed before it.
         failures: Vec<Failure>,
     },
+    /// As many attempts were made again, by callers and by this router, as the budget allows.
+    #[error("the budget of retries is spent{}", Tried(failures))]
+    RetriesSpent {
+        /// The attempts that failed before it; none: the caller's own attempt was the retry.
+        failures: Vec<Failure>,
+    },
     /// The caller's time was over.
     #[error("the deadline passed before an answer began")]
     DeadlinePassed,
@@ -120,7 +126,7 @@ impl Error {
                 !failures.is_empty()
                     || !self.is_for_want_of_time() && removed.iter().any(|removed| removed.code == UNHEALTHY)
             }
-            Self::OutlookFull { .. } => true,
+            Self::OutlookFull { .. } | Self::RetriesSpent { .. } => true,
             Self::Broken { code, .. } => *code == Code::Unavailable,
             Self::Hop(_)
             | Self::Bind(_)
@@ -166,6 +172,7 @@ impl Error {
                     Code::Unavailable
                 }
             }
+            Self::RetriesSpent { .. } => Code::Unavailable,
             Self::NoPlace { .. } if self.is_for_want_of_time() => Code::DeadlineExceeded,
             Self::NoPlace { .. } => Code::FailedPrecondition,
             Self::DeadlinePassed => Code::DeadlineExceeded,
@@ -176,6 +183,10 @@ impl Error {
         if let Some(pushback) = self.pushback() {
             let ms = u64::try_from(pushback.as_millis()).unwrap_or(u64::MAX);
             status.metadata_mut().insert(RETRY_PUSHBACK, ms.into());
+        }
+        if matches!(self, Self::RetriesSpent { .. }) {
+            // To make it again elsewhere is what the budget is there to prevent.
+            mesh::retry::forbid(&mut status);
         }
         status
     }
@@ -203,6 +214,17 @@ impl fmt::Display for Unheard {
             0 => Ok(()),
             1 => f.write_str(" (one worker has not said yet what it serves)"),
             some => write!(f, " ({some} workers have not said yet what they serve)"),
+        }
+    }
+}
+
+struct Tried<'a>(&'a [Failure]);
+
+impl fmt::Display for Tried<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            [] => Ok(()),
+            failures => write!(f, ": {}", Reasons { removed: &[], failures }),
         }
     }
 }

@@ -70,6 +70,7 @@ impl Router {
             fleet: fleet.clone(),
             desk: desk.clone(),
             attempts_max,
+            retries: Arc::new(options.retry.budget()),
             resume: options.resume.clone(),
         };
         let outlooks = Outlooks::new(&options.outlook, fleet.clone(), desk.clone(), ending);

@@ -36,6 +36,7 @@ impl Service {
     /// From a request to one that is ready to be decided.
     fn ask(&self, request: Request<v1::GenerateRequest>) -> Result<Asked, Error> {
         let deadline = Deadline::of(&request);
+        let previous_attempts = mesh::retry::previous_attempts(request.metadata());
         let peer = request.extensions().get::<Peer>().cloned().unwrap_or_default();
         let reading = self.requests.read(&peer, request.into_inner())?;
         let Dispatch { fleet, desk, .. } = &self.dispatch;
@@ -47,7 +48,9 @@ impl Service {
         if !reading.request.model.is_empty() {
             facts.excluded = fleet.without_model(&reading.request.model)?;
         }
-        Ok(Asked::new(desk, reading, facts, deadline))
+        let mut asked = Asked::new(desk, reading, facts, deadline);
+        asked.previous_attempts = previous_attempts;
+        Ok(asked)
     }
 }
 

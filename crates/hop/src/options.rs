@@ -6,6 +6,9 @@ use mesh::config::Invalid;
 use mesh::journal::{Bind, JournalOptions};
 use serde::{Deserialize, Serialize};
 
+/// More free retries a second bound nothing.
+const RETRIES_PER_SECOND_MAX: u32 = 1_000_000;
+
 /// What a desk is opened with.
 #[derive(Clone, Copy, Debug)]
 pub struct DeskOptions<'a> {
@@ -35,11 +38,15 @@ pub struct BudgetOptions {
 }
 
 /// What a hop does when a place fails before its first token.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetryOptions {
     /// Places that are tried for one request.
     pub attempts_max: u32,
+    /// Attempts after the first that are made for every hundred requests, over ten seconds; see [`mesh::retry`].
+    pub budget_percent: f64,
+    /// Such attempts besides, for each second.
+    pub budget_per_second: u32,
 }
 
 /// What a hop remembers of the answers that it gave.
@@ -79,7 +86,8 @@ impl BudgetOptions {
 
 impl Default for RetryOptions {
     fn default() -> Self {
-        Self { attempts_max: 3 }
+        // What Finagle and tower begin with.
+        Self { attempts_max: 3, budget_percent: 20.0, budget_per_second: 10 }
     }
 }
 
@@ -88,10 +96,22 @@ impl RetryOptions {
     #[must_use]
     pub fn invalid(&self, table: &str) -> Vec<Invalid> {
         let mut found = Vec::new();
-        let (holds, key) = (self.attempts_max > 0, format!("{table}.attempts_max"));
-        let problem = "is zero, so no place would be tried";
-        Invalid::unless(&mut found, holds, &key, problem, "give 1 or more");
+        let mut rule = |holds: bool, field: &str, problem: &str, mend: &str| {
+            Invalid::unless(&mut found, holds, &format!("{table}.{field}"), problem, mend);
+        };
+        let tried = self.attempts_max > 0;
+        rule(tried, "attempts_max", "is zero, so no place would be tried", "give 1 or more");
+        let percent = (0.0..=1000.0).contains(&self.budget_percent);
+        rule(percent, "budget_percent", "is not from 0 to 1000", "20 suits most");
+        let rate = self.budget_per_second <= RETRIES_PER_SECOND_MAX;
+        rule(rate, "budget_per_second", "is more than 1000000, which is no bound", "10 suits most");
         found
+    }
+
+    /// The budget of this hop.
+    #[must_use]
+    pub fn budget(&self) -> mesh::retry::Budget {
+        mesh::retry::Budget::new(self.budget_percent, self.budget_per_second)
     }
 }
 

@@ -25,6 +25,8 @@ pub struct Asked {
     pub seed: u64,
     /// When the caller gives up.
     pub deadline: Option<Deadline>,
+    /// Attempts that whoever asks made before.
+    pub previous_attempts: u32,
     /// When it came.
     came: Instant,
 }
@@ -49,7 +51,8 @@ impl Asked {
         let Reading { mut request, signals, output_tokens_default, seed, lot, .. } = reading;
         request.signals = Some(signals);
         facts.output_tokens_default = Some(output_tokens_default);
-        Self { request, facts, picked: desk.pick(lot), seed, deadline, came: Instant::now() }
+        let picked = desk.pick(lot);
+        Self { request, facts, picked, seed, deadline, previous_attempts: 0, came: Instant::now() }
     }
 
     /// Whether the time that the caller gave is over; what is left of it becomes a fact.

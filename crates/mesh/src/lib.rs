@@ -12,6 +12,7 @@ pub mod connect;
 pub mod deadline;
 pub mod message;
 pub mod admit;
+pub mod retry;
 pub mod presence;
 pub mod telemetry;
 pub mod process;

@@ -31,6 +31,10 @@ fn what_is_needed_is_a_policy_and_a_worker() {
 fn what_cannot_work_is_refused_by_its_key() {
     let with = |more: &str| format!("{more}\n[policy]\nfile = \"policy.toml\"\n{WORKER}");
     check(&with("[retry]\nattempts_max = 0"), Err("`retry.attempts_max` is zero"));
+    check(&with("[retry]\nbudget_percent = -1.0"), Err("`retry.budget_percent` is not from 0 to 1000"));
+    check(&with("[retry]\nbudget_percent = nan"), Err("`retry.budget_percent`"));
+    check(&with("[retry]\nbudget_per_second = 2000000"), Err("`retry.budget_per_second`"));
+    check(&with("[retry]\nbudget_percent = 0\nbudget_per_second = 0"), Ok(()));
     check(&with("[decisions]\nformat = \"csv\""), Err("`parquet`"));
     check(&with("[decisions]\nformat = \"both\"\nfiles_max = 1"), Err("`decisions.files_max` is 1"));
     check(&with("[decisions]\nformat = \"parquet\""), Ok(()));

@@ -6,6 +6,7 @@ mod worker;
 mod road;
 mod choice;
 mod failure;
+mod retry;
 mod resume;
 mod ending;
 mod record;

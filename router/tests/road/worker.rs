@@ -48,6 +48,7 @@ pub(crate) struct Seen {
     pub(crate) request: v1::GenerateRequest,
     pub(crate) timeout: Option<Duration>,
     pub(crate) traceparent: Option<String>,
+    pub(crate) previous_attempts: u32,
 }
 
 /// A scripted worker; it ends abruptly when dropped.
@@ -212,11 +213,12 @@ impl Generation for State {
         &self,
         request: Request<v1::GenerateRequest>,
     ) -> Result<Response<Self::GenerateStream>, Status> {
+        let previous_attempts = mesh::retry::previous_attempts(request.metadata());
         let headers = request.metadata().clone().into_headers();
         let traceparent = headers.get("traceparent").map(|value| value.to_str().unwrap().to_owned());
         let timeout = parse_grpc_timeout(&headers).unwrap();
         let request = request.into_inner();
-        self.seen.lock().push(Seen { request: request.clone(), timeout, traceparent });
+        self.seen.lock().push(Seen { request: request.clone(), timeout, traceparent, previous_attempts });
         let mut script = self.script.lock().clone();
         if let Some(Step::Refuse(code, message, pushback)) = script.first() {
             let mut status = Status::new(*code, *message);
