@@ -13,9 +13,10 @@ use tokio::time::{Instant, timeout};
 use tonic::Status;
 use tracing::{Instrument as _, Span, field};
 
-use crate::dispatch::below::{broken, following};
+use crate::dispatch::below::{broken, following, outcome};
 use crate::dispatch::{Begun, Dispatch, Leg};
 use crate::error::Error;
+use crate::fleet::Outcome;
 
 /// An answer that has begun.
 #[derive(Debug)]
@@ -123,6 +124,7 @@ impl Answer {
                 },
             }
         };
+        self.leg.lease.ended(outcome(&status));
         let error = broken(self.leg.lease.place(), &status);
         self.leg.span.record("error.type", field::debug(status.code()));
         tracing::warn!(parent: &self.leg.span, %error, "an answer broke off");
@@ -153,6 +155,7 @@ impl Answer {
     /// The worker is silent: another is asked to go on, and whichever speaks first has the answer from then on.
     async fn look_elsewhere(&mut self) -> Result<Option<Event>, Status> {
         const SILENT: &str = "no token came in time";
+        self.leg.lease.silent();
         let Some(bounds) = self.prepare(SILENT, false) else { return Ok(None) };
         let span = self.span(SILENT);
         let tries = self.dispatch.tries(&mut self.asked, bounds).instrument(span);
@@ -201,7 +204,8 @@ impl Answer {
         let Begun { first, leg, .. } = begun
             .inspect_err(|error| tracing::info!(parent: &self.leg.span, %error, "nobody goes on with it"))
             .ok()?;
-        let lost = std::mem::replace(&mut self.leg, Leg { stake: leg.stake.resumed(), ..leg });
+        let mut lost = std::mem::replace(&mut self.leg, Leg { stake: leg.stake.resumed(), ..leg });
+        lost.lease.ended(Outcome::Failed);
         self.lost.push(Excluded::new(lost.lease.place().clone(), "it was lost earlier in this answer"));
         let so_far = lost.stake.interrupted(&self.started);
         self.earlier.add(&so_far);

@@ -1,5 +1,7 @@
 //! What a router runs with: every table of its configuration, its defaults, and what makes it unusable.
 
+mod breaker;
+
 use std::collections::HashSet;
 
 pub use hop::{BudgetOptions, FeedbackOptions, RetryOptions};
@@ -13,6 +15,8 @@ use mesh::telemetry::TelemetryOptions;
 use mesh::tls::IdentityFiles;
 use mesh::transport::Address;
 use serde::{Deserialize, Serialize};
+
+pub use self::breaker::BreakerOptions;
 
 /// Most workers that are chosen among one by one.
 const WORKERS_MAX: usize = 1024;
@@ -35,6 +39,8 @@ pub struct Options {
     pub connect: ConnectOptions,
     /// What it does when a worker fails before its first token.
     pub retry: RetryOptions,
+    /// When it keeps work from a worker that fails.
+    pub breaker: BreakerOptions,
     /// What it does when a worker is lost after its first token.
     pub resume: ResumeOptions,
     /// What it tells agents of its tiers.
@@ -118,6 +124,7 @@ impl Default for Options {
             budgets: BudgetOptions::default(),
             connect: ConnectOptions::default(),
             retry: RetryOptions::default(),
+            breaker: BreakerOptions::default(),
             resume: ResumeOptions::default(),
             outlook: OutlookOptions::default(),
             feedback: FeedbackOptions::default(),
@@ -141,6 +148,7 @@ impl Configure for Options {
         found.extend(self.decisions.invalid("decisions"));
         found.extend(self.budgets.invalid("budgets"));
         found.extend(self.retry.invalid("retry"));
+        self.breaker.invalid(&mut found);
         self.resume.invalid(&mut found);
         self.fleet.invalid(&mut found);
         let mut rule = |holds: bool, key: &str, problem: &str, mend: &str| {

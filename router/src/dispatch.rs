@@ -5,6 +5,7 @@ pub(crate) mod below;
 use std::sync::Arc;
 
 use hop::{Asked, Desk, Stake, Weighed};
+use mesh::connect::Channel;
 use mesh::retry::Budget;
 use policy::{Decision, Excluded, Name, Placement, Rules};
 use proto::v1;
@@ -13,7 +14,7 @@ use proto::v1::generation_client::GenerationClient;
 use tonic::{Status, Streaming};
 use tracing::{Instrument, Span, field};
 
-use self::below::{following, judge, merge};
+use self::below::{following, judge, merge, outcome};
 use crate::answer::Answer;
 use crate::config::ResumeOptions;
 use crate::error::{Error, Failure, Removed};
@@ -146,7 +147,7 @@ impl Dispatch {
         let Attempt { number, place, decision, stake, mut work } = attempt;
         let resumed = asked.request.resume.as_ref().map_or(0, |resume| resume.token_ids.len());
         work.prompt_tokens = work.prompt_tokens.saturating_add(u32::try_from(resumed).unwrap_or(u32::MAX));
-        let lease = self
+        let mut lease = self
             .fleet
             .lease(&place.place, work)
             .ok_or_else(|| Status::unavailable("the worker has left the fleet"))?;
@@ -166,15 +167,15 @@ impl Dispatch {
         }
         mesh::retry::follow(&mut call, asked.previous_attempts.saturating_add(earlier));
         mesh::telemetry::inject(&mut call);
-        let mut client = GenerationClient::new(lease.channel()).max_decoding_message_size(EVENT_BYTES_MAX);
-        let mut rest = client.generate(call).await?.into_inner();
-        let first = loop {
-            match following(&mut rest).await? {
-                Event::Started(downstream) => merge(&mut started, downstream),
-                shown => break shown,
+        match first_event(lease.channel(), call, &mut started).await {
+            Ok((first, rest)) => {
+                Ok(Begun { started, first, leg: Leg { rest, lease, stake, span: Span::current() } })
             }
-        };
-        Ok(Begun { started, first, leg: Leg { rest, lease, stake, span: Span::current() } })
+            Err(status) => {
+                lease.ended(outcome(&status));
+                Err(status)
+            }
+        }
     }
 
     /// Weighs the fleet as it is now.
@@ -208,6 +209,22 @@ impl Attempt {
             causeway.attempt = self.number,
             error.type = field::Empty,
         )
+    }
+}
+
+/// Calls a worker; the first event that shows something, and the stream behind it.
+async fn first_event(
+    channel: Channel,
+    call: tonic::Request<v1::GenerateRequest>,
+    started: &mut v1::Started,
+) -> Result<(Event, Streaming<v1::GenerateEvent>), Status> {
+    let mut client = GenerationClient::new(channel).max_decoding_message_size(EVENT_BYTES_MAX);
+    let mut rest = client.generate(call).await?.into_inner();
+    loop {
+        match following(&mut rest).await? {
+            Event::Started(downstream) => merge(started, downstream),
+            shown => return Ok((shown, rest)),
+        }
     }
 }
 

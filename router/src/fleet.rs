@@ -3,6 +3,9 @@
 pub mod predict;
 mod report;
 mod pool;
+mod breaker;
+mod signs;
+mod standing;
 mod entry;
 mod watch;
 mod gauge;
@@ -21,13 +24,19 @@ use rand::{RngExt as _, SeedableRng as _};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use self::breaker::Breaker;
+pub(crate) use self::breaker::Outcome;
 use self::entry::{Entry, Who};
 pub(crate) use self::lease::Lease;
 use self::pool::Pools;
 use self::predict::Work;
+use self::standing::{Standing, spare};
 use self::watch::{Watching, watch};
 use crate::config::{Options, WorkerOptions};
 use crate::error::Error;
+
+/// How a worker stands that is no longer known.
+const GONE: Standing = Standing::Away("it has left the fleet");
 
 /// Every worker that this router may choose. A lease holds its worker, so that it ends well whatever becomes of this.
 #[derive(Debug)]
@@ -62,7 +71,9 @@ impl Fleet {
         for worker in &options.fleet.workers {
             let place = Name::from(format!("{}/{}", worker.tier, worker.name));
             let mut connect = options.connect.clone().expecting(&worker.server_name);
-            connect.jitter_seed.get_or_insert(rim.seed.wrapping_add(workers.len() as u64));
+            let seed = rim.seed.wrapping_add(workers.len() as u64);
+            connect.jitter_seed.get_or_insert(seed);
+            let breaker = Breaker::new(options.breaker.clone(), seed, Instant::now());
             let (transport, identity) = (rim.transport.clone(), rim.identity.clone());
             let who = Who {
                 place: place.clone(),
@@ -70,7 +81,7 @@ impl Fleet {
                 region: worker.region.as_deref().map(Name::from),
                 channel: Channel::new(worker.address.clone(), transport, identity, connect),
             };
-            workers.insert(place, Arc::new(Entry::new(who, stale_after, pools.clone())));
+            workers.insert(place, Arc::new(Entry::new(who, stale_after, pools.clone(), breaker)));
         }
         let watching = Watching {
             interval: Duration::from_millis(options.fleet.report_interval_ms.into()),
@@ -97,7 +108,10 @@ impl Fleet {
     pub(crate) fn candidates(&self, rules: &Rules, work: &Work) -> Vec<Candidate> {
         let now = Instant::now();
         let candidate = |entry: Arc<Entry>| entry.candidate(seen_as(rules, &entry.who.tier), work, now);
-        self.entries().into_iter().map(candidate).collect()
+        let mut candidates: Vec<_> = self.entries().into_iter().map(candidate).collect();
+        let standing = |place: &Name| self.workers.get(place).map_or(GONE, |entry| entry.standing(now));
+        spare(&mut candidates, standing);
+        candidates
     }
 
     /// Counts a request at a worker until the lease is dropped; `None`: there is no such worker.

@@ -21,6 +21,9 @@ pub struct Candidate {
     pub region: Option<Name>,
     /// Whether it takes work.
     pub healthy: bool,
+    /// Why it does not, for people; `None`: nobody says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unhealthy_reason: Option<Name>,
     /// What its model can do; `None`: as the rules say of its tier.
     pub ability: Option<Vector>,
     /// Added to ability · requirement − difficulty: what feedback has taught of this place.
@@ -115,6 +118,7 @@ impl Candidate {
             kind,
             region: None,
             healthy: true,
+            unhealthy_reason: None,
             ability: None,
             ability_offset: 0.0,
             certain: None,

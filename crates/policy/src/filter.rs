@@ -174,7 +174,7 @@ fn context(
 
 fn present(case: &Case<'_>, candidate: &Candidate) -> Option<Reason> {
     if !candidate.healthy {
-        return Some(Reason::Unhealthy);
+        return Some(Reason::Unhealthy { reason: candidate.unhealthy_reason.clone() });
     }
     let excluded = case.facts.excluded.iter().find(|excluded| excluded.place == candidate.place)?;
     Some(Reason::Excluded { reason: excluded.reason.clone() })

@@ -92,7 +92,11 @@ pub enum Reason {
         share_max: f64,
     },
     /// The place takes no work.
-    Unhealthy,
+    Unhealthy {
+        /// Why, where somebody knows.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Name>,
+    },
     /// The caller left it out this time.
     Excluded {
         /// Why.
@@ -178,7 +182,7 @@ impl Reason {
             Self::BudgetSpent { .. } => "budget_spent",
             Self::Language { .. } => "language",
             Self::EscalationCap { .. } => "escalation_cap",
-            Self::Unhealthy => "unhealthy",
+            Self::Unhealthy { .. } => "unhealthy",
             Self::Excluded { .. } => "excluded",
             Self::ProbabilityTooLow { .. } => "probability_too_low",
         }
@@ -223,7 +227,8 @@ impl fmt::Display for Reason {
             Self::EscalationCap { cap, up, all, share_max } => {
                 write!(f, "{up} of {all} went up, and the cap {cap} lets a share of {share_max} up")
             }
-            Self::Unhealthy => f.write_str("it takes no work"),
+            Self::Unhealthy { reason: None } => f.write_str("it takes no work"),
+            Self::Unhealthy { reason: Some(reason) } => write!(f, "it takes no work: {reason}"),
             Self::Excluded { reason } => write!(f, "left out: {reason}"),
             Self::ProbabilityTooLow { probability_right, min } => {
                 write!(f, "right with {probability_right:.3}, and at least {min:.3} is asked")

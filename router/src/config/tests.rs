@@ -35,6 +35,13 @@ fn what_cannot_work_is_refused_by_its_key() {
     check(&with("[retry]\nbudget_percent = nan"), Err("`retry.budget_percent`"));
     check(&with("[retry]\nbudget_per_second = 2000000"), Err("`retry.budget_per_second`"));
     check(&with("[retry]\nbudget_percent = 0\nbudget_per_second = 0"), Ok(()));
+    check(&with("[breaker]\nfailures_max = 0"), Err("`breaker.failures_max` is zero"));
+    check(&with("[breaker]\nsuccess_rate_min = 1.5"), Err("`breaker.success_rate_min`"));
+    check(&with("[breaker]\nrequests_min = 0"), Err("`breaker.requests_min`"));
+    check(&with("[breaker]\nwindow_ms = 0"), Err("`breaker.window_ms`"));
+    check(&with("[breaker]\neject_min_ms = 0"), Err("`breaker.eject_min_ms`"));
+    check(&with("[breaker]\neject_max_ms = 10"), Err("`breaker.eject_max_ms`"));
+    check(&with("[breaker]\nfailures_max = 3\npenalty_ms = 0"), Ok(()));
     check(&with("[decisions]\nformat = \"csv\""), Err("`parquet`"));
     check(&with("[decisions]\nformat = \"both\"\nfiles_max = 1"), Err("`decisions.files_max` is 1"));
     check(&with("[decisions]\nformat = \"parquet\""), Ok(()));

@@ -9,6 +9,7 @@ use proto::v1::generate_event::Event;
 use tonic::{Code, Status, Streaming};
 
 use crate::error::{Error, Failure};
+use crate::fleet::Outcome;
 
 /// A worker's words in a message to the caller, characters.
 pub(crate) const MESSAGE_CHARS_MAX: usize = 512;
@@ -48,6 +49,30 @@ pub(crate) fn judge(place: &Name, status: &Status) -> Result<Failure, Error> {
             Ok(Failure { place: place.clone(), code, message, pushback: pushback(status) })
         }
         _ => Err(Error::Refused { place: place.clone(), code, message }),
+    }
+}
+
+/// What a status says of the worker that sent it, or of the way there.
+pub(crate) fn outcome(status: &Status) -> Outcome {
+    match status.code() {
+        Code::ResourceExhausted => Outcome::Busy(pushback(status)),
+        // Whether the caller's time was too short, or the worker too slow, it does not say.
+        Code::DeadlineExceeded => Outcome::Unknown,
+        Code::Ok
+        | Code::InvalidArgument
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::FailedPrecondition
+        | Code::OutOfRange => Outcome::Answered,
+        Code::Cancelled
+        | Code::Unknown
+        | Code::PermissionDenied
+        | Code::Aborted
+        | Code::Unimplemented
+        | Code::Internal
+        | Code::Unavailable
+        | Code::DataLoss
+        | Code::Unauthenticated => Outcome::Failed,
     }
 }
 

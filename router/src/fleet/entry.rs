@@ -9,10 +9,14 @@ use policy::{Candidate, Kind, Latency, Load, Name};
 use proto::v1;
 use tokio::time::Instant;
 
+use super::breaker::{Breaker, Change, Outcome, Pass};
+use super::gauge;
 use super::lease::Lease;
 use super::pool::{Pools, Share};
 use super::predict::{Moment, Prediction, Predictor, Seen, Ticket, Work};
 use super::report::Heard;
+use super::signs::Signs;
+use super::standing::Standing;
 
 /// A report is old when this many of its intervals have passed without the next, whatever the options say.
 const INTERVALS_MISSED_MAX: u32 = 2;
@@ -39,6 +43,7 @@ pub(super) struct Entry {
     /// From which time is counted in predictions.
     born: Instant,
     pools: Arc<Pools>,
+    signs: Signs,
     state: Mutex<State>,
 }
 
@@ -50,6 +55,7 @@ struct State {
     /// What the pool holds of this worker.
     share: Share,
     doubted: bool,
+    breaker: Breaker,
 }
 
 /// What is known of the way to a worker.
@@ -67,33 +73,63 @@ enum Link {
 
 impl Entry {
     /// A worker that was never heard of, which counts in `pools` when it is.
-    pub(super) fn new(who: Who, stale_after: Duration, pools: Arc<Pools>) -> Self {
+    pub(super) fn new(who: Who, stale_after: Duration, pools: Arc<Pools>, breaker: Breaker) -> Self {
         let state = State {
             link: Link::Untried,
             heard: None,
             predictor: Predictor::new(),
             share: Share::default(),
             doubted: false,
+            breaker,
         };
-        Self { who, stale_after, born: Instant::now(), pools, state: Mutex::new(state) }
+        let signs = Signs::default();
+        Self { who, stale_after, born: Instant::now(), pools, signs, state: Mutex::new(state) }
     }
 
     /// The worker as the decision weighs it for this work, in a tier of this kind.
     pub(super) fn candidate(&self, kind: Kind, work: &Work, now: Instant) -> Candidate {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
+        let mut candidate = self.weighed(&state, (kind, work), now);
+        if let Some(latency) = &mut candidate.latency {
+            latency.queue_seconds += state.breaker.verdict(now).penalty.as_secs_f64();
+        }
+        self.stands(&mut state, now).mark(&mut candidate);
+        candidate
+    }
+
+    /// Whether it is sent work, and why not.
+    pub(super) fn standing(&self, now: Instant) -> Standing {
+        self.stands(&mut self.state.lock(), now)
+    }
+
+    fn stands(&self, state: &mut State, now: Instant) -> Standing {
+        if state.link == Link::Down {
+            return Standing::Away("it cannot be reached");
+        }
+        if state.heard.as_ref().is_some_and(|(heard, _)| heard.draining) {
+            return Standing::Away("it is about to end");
+        }
+        if let Some((cause, time)) = state.breaker.verdict(now).ejected {
+            return Standing::Ejected { cause, time, success_rate: state.breaker.success_rate(now) };
+        }
+        let reports = state.heard.as_ref().map(|(heard, _)| self.lifetime(heard));
+        let patience = reports.unwrap_or(self.stale_after);
+        let silent = self.signs.silent(self.age(now), patience, reports.is_some());
+        silent.map_or(Standing::Fit, Standing::Silent)
+    }
+
+    fn weighed(&self, state: &State, (kind, work): (Kind, &Work), now: Instant) -> Candidate {
         let mut candidate = Candidate::new(self.who.place.clone(), self.who.tier.clone(), kind);
         candidate.region = self.who.region.clone();
-        candidate.healthy = state.link != Link::Down;
         let Some((heard, _)) = &state.heard else {
             if state.predictor.lessons() > 0 {
-                candidate.latency = state.latency(work, &self.moment(&state, now));
+                candidate.latency = state.latency(work, &self.moment(state, now));
             }
             return candidate;
         };
-        candidate.healthy &= !heard.draining;
         candidate.context_tokens_max =
             heard.model.as_ref().map(|model| model.context_tokens_max).filter(|tokens| *tokens > 0);
-        let moment = self.moment(&state, now);
+        let moment = self.moment(state, now);
         candidate.latency = state.latency(work, &moment);
         if state.link == Link::Up && moment.late == 0.0 {
             // What was sent since the report is not in it.
@@ -127,7 +163,8 @@ impl Entry {
         }
         state.doubted = !doubts.is_empty();
         let interval = heard.interval;
-        state.link = Link::Up;
+        self.signs.heard(self.age(now));
+        state.is_up(now);
         state.predictor.heard(heard.said(), self.seconds(now));
         state.heard = Some((heard, now));
         self.count(&mut state);
@@ -136,7 +173,7 @@ impl Entry {
 
     /// The worker answered, though not with a report.
     pub(super) fn reached(&self) {
-        self.state.lock().link = Link::Up;
+        self.state.lock().is_up(Instant::now());
     }
 
     /// The worker cannot be reached; what it said before is no longer true.
@@ -154,15 +191,58 @@ impl Entry {
         let mut state = self.state.lock();
         let moment = self.moment(&state, now);
         let ticket = state.predictor.sent(work, &moment);
+        let pass = state.breaker.enter(now);
         drop(state);
-        Lease::new(self.clone(), ticket)
+        self.signs.asked();
+        Lease::new(self.clone(), ticket, pass)
+    }
+
+    /// A token came.
+    pub(super) fn spoke(&self, now: Instant) {
+        self.signs.heard(self.age(now));
+    }
+
+    /// A leased request is silent for longer than it should be.
+    pub(super) fn doubt(&self) {
+        self.signs.doubt(self.age(Instant::now()));
+    }
+
+    /// A leased request has been answered, at least in part, or has ended.
+    pub(super) fn settled(&self) {
+        self.signs.settled();
+    }
+
+    /// A leased request has ended.
+    pub(super) fn ended(&self, pass: &Pass, outcome: Outcome) {
+        let change = self.state.lock().breaker.ended(pass, outcome, Instant::now());
+        self.tell(change);
+    }
+
+    fn tell(&self, change: Option<Change>) {
+        let Some(change) = change else { return };
+        let place = &self.who.place;
+        match change {
+            Change::Ejected(cause, time) => {
+                tracing::warn!(%place, reason = %cause, ms = time.as_millis(), "a worker is ejected");
+            }
+            Change::Back => tracing::info!(%place, "a worker that was ejected serves again"),
+        }
+        gauge::changed(place, change);
     }
 
     /// A leased request's first token came, with `more` behind it.
-    pub(super) fn began(&self, ticket: &mut Ticket, more: u32, now: Instant) -> Option<Seen> {
+    pub(super) fn began(
+        &self,
+        (ticket, pass): (&mut Ticket, Option<&Pass>),
+        more: u32,
+        now: Instant,
+    ) -> Option<Seen> {
         let mut state = self.state.lock();
         let seen = state.predictor.began(ticket, more, self.seconds(now));
         self.count(&mut state);
+        let change = pass.and_then(|pass| state.breaker.began(pass, now));
+        drop(state);
+        self.tell(change);
         seen
     }
 
@@ -191,14 +271,22 @@ impl Entry {
     }
 
     fn seconds(&self, now: Instant) -> f64 {
-        now.saturating_duration_since(self.born).as_secs_f64()
+        self.age(now).as_secs_f64()
+    }
+
+    fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.born)
+    }
+
+    /// For how long a report is believed.
+    fn lifetime(&self, heard: &Heard) -> Duration {
+        self.stale_after.max(heard.interval * INTERVALS_MISSED_MAX)
     }
 
     /// A report that is old, or from before the worker was lost, is worth less and less.
     fn moment(&self, state: &State, now: Instant) -> Moment {
         let late = state.heard.as_ref().map_or(0.0, |(heard, at)| {
-            let lifetime = self.stale_after.max(heard.interval * INTERVALS_MISSED_MAX);
-            now.saturating_duration_since(*at).saturating_sub(lifetime).as_secs_f64()
+            now.saturating_duration_since(*at).saturating_sub(self.lifetime(heard)).as_secs_f64()
         });
         Moment { now: self.seconds(now), late, pool: self.pools.mean() }
     }
@@ -207,6 +295,13 @@ impl Entry {
 // === impl State ===
 
 impl State {
+    fn is_up(&mut self, now: Instant) {
+        if self.link == Link::Down {
+            self.breaker.returned(now);
+        }
+        self.link = Link::Up;
+    }
+
     fn latency(&self, work: &Work, moment: &Moment) -> Option<Latency> {
         self.predictor.predict(work, moment).map(|prediction| latency(&prediction, work))
     }

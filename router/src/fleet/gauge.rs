@@ -1,10 +1,11 @@
-//! How far predictions were off, as a metric of the process.
+//! What the fleet tells as metrics of the process: how far predictions were off, who was ejected.
 
 use std::sync::LazyLock;
 
-use mesh::telemetry::{About, Attribute, Histogram, Meter};
+use mesh::telemetry::{About, Attribute, Counter, Histogram, Meter};
 use policy::Name;
 
+use super::breaker::Change;
 use super::predict::Seen;
 
 const ERROR: About = About {
@@ -36,4 +37,23 @@ pub(super) fn seen(tier: &Name, what: What, seen: Seen) {
     };
     let tier = Attribute::new("causeway.tier", tier.to_string());
     errors.record(seen.error, &[tier, Attribute::new("causeway.predicted", what)]);
+}
+
+const CHANGES: About = About {
+    name: "causeway.breaker.changes",
+    unit: "{change}",
+    description: "Times that a worker's breaker ejected it or took it back.",
+};
+
+static CHANGED: LazyLock<Option<Counter>> = LazyLock::new(|| Some(Meter::of_process()?.counter(CHANGES)));
+
+/// Tells that a worker was ejected or taken back.
+pub(super) fn changed(place: &Name, change: Change) {
+    let Some(changes) = &*CHANGED else { return };
+    let state = match change {
+        Change::Ejected(..) => "ejected",
+        Change::Back => "back",
+    };
+    let place = Attribute::new("causeway.place", place.to_string());
+    changes.add(1, &[place, Attribute::new("causeway.breaker.state", state)]);
 }

@@ -7,6 +7,7 @@ use mesh::connect::Channel;
 use policy::Name;
 use tokio::time::Instant;
 
+use super::breaker::{Outcome, Pass};
 use super::entry::Entry;
 use super::gauge;
 use super::predict::Ticket;
@@ -20,6 +21,8 @@ pub(crate) struct Lease {
     entry: Arc<Entry>,
     /// `None`: it has ended.
     ticket: Option<Ticket>,
+    /// `None`: the breaker knows what became of it.
+    pass: Option<Pass>,
     first: Option<First>,
     held_up: Duration,
 }
@@ -34,8 +37,8 @@ struct First {
 // === impl Lease ===
 
 impl Lease {
-    pub(super) fn new(entry: Arc<Entry>, ticket: Ticket) -> Self {
-        Self { entry, ticket: Some(ticket), first: None, held_up: Duration::ZERO }
+    pub(super) fn new(entry: Arc<Entry>, ticket: Ticket, pass: Pass) -> Self {
+        Self { entry, ticket: Some(ticket), pass: Some(pass), first: None, held_up: Duration::ZERO }
     }
 
     /// `tier/worker`.
@@ -51,6 +54,7 @@ impl Lease {
     /// Tokens came.
     pub(crate) fn came(&mut self, count: u32) {
         let now = Instant::now();
+        self.entry.spoke(now);
         match &mut self.first {
             Some(first) => {
                 first.later_tokens = first.later_tokens.saturating_add(count);
@@ -75,8 +79,21 @@ impl Lease {
         self.held_up += time;
     }
 
+    /// No token came for longer than it should take.
+    pub(crate) fn silent(&self) {
+        self.entry.doubt();
+    }
+
+    /// The request has ended so. What is said first stands.
+    pub(crate) fn ended(&mut self, outcome: Outcome) {
+        if let Some(pass) = self.pass.take() {
+            self.entry.ended(&pass, outcome);
+        }
+    }
+
     /// The answer is complete.
     pub(crate) fn done(&mut self, output_tokens: u32) {
+        self.ended(Outcome::Answered);
         let Some(ticket) = self.ticket.take() else { return };
         if let Some(seen) = self.entry.done(ticket, self.timed(), output_tokens) {
             gauge::seen(&self.entry.who.tier, gauge::What::OutputToken, seen);
@@ -85,9 +102,10 @@ impl Lease {
 
     fn begin(&mut self, tokens: u32, now: Instant) {
         self.first = Some(First { at: now, last_at: now, later_tokens: 0 });
+        self.entry.settled();
         let Some(ticket) = &mut self.ticket else { return };
         // The first delta may hold more than one token: those after the first were decoded, not prefilled.
-        if let Some(seen) = self.entry.began(ticket, tokens.saturating_sub(1), now) {
+        if let Some(seen) = self.entry.began((ticket, self.pass.as_ref()), tokens.saturating_sub(1), now) {
             gauge::seen(&self.entry.who.tier, gauge::What::FirstToken, seen);
         }
     }
@@ -106,5 +124,9 @@ impl Drop for Lease {
         if let Some(ticket) = self.ticket.take() {
             self.entry.dropped(&ticket);
         }
+        if self.first.is_none() {
+            self.entry.settled();
+        }
+        self.ended(Outcome::Unknown);
     }
 }

@@ -7,6 +7,7 @@ mod road;
 mod choice;
 mod failure;
 mod retry;
+mod breaker;
 mod resume;
 mod ending;
 mod record;

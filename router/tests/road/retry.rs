@@ -6,13 +6,22 @@ use mesh::retry::{Budget, follow, is_forbidden};
 use tokio::time::{Instant, sleep};
 use tonic::{Code, Status};
 
-use crate::road::{Planned, Road, question};
+use crate::road::{Planned, Road, memory, question};
 use crate::worker::{Step, report, short_answer};
 
 /// Workers that all do the same.
 fn all(script: &[Step]) -> Vec<Planned<'static>> {
     let places = ["slow/a", "slow/b", "slow/c", "slow/d"];
     places.map(|place| (place, Some(report("small", 1000.0, 0.05)), script.to_vec())).into()
+}
+
+/// A router whose breakers never open, so that nothing but the budget bounds its attempts.
+async fn unbroken(script: &[Step]) -> Road {
+    let unbroken = |options: &mut router::Options| {
+        options.breaker.failures_max = u32::MAX;
+        options.breaker.success_rate_min = 0.0;
+    };
+    Road::lay_with(memory(), all(script), unbroken).await
 }
 
 fn attempts(road: &Road) -> usize {
@@ -31,7 +40,7 @@ async fn flood(road: &mut Road, count: u32, per_second: u32) -> Vec<Status> {
 
 #[tokio::test(start_paused = true)]
 async fn retries_are_a_share_of_what_is_asked() {
-    let mut road = Road::lay(all(&[Step::Refuse(Code::Unavailable, "the model is loading", None)])).await;
+    let mut road = unbroken(&[Step::Refuse(Code::Unavailable, "the model is loading", None)]).await;
     let (count, per_second) = (1_000, 50);
     let begun = Instant::now();
     let refused = flood(&mut road, count, per_second).await;
@@ -51,7 +60,7 @@ async fn retries_are_a_share_of_what_is_asked() {
 
 #[tokio::test(start_paused = true)]
 async fn retries_of_both_hops_are_counted_once() {
-    let mut road = Road::lay(all(&[Step::Refuse(Code::Unavailable, "no", None)])).await;
+    let mut road = unbroken(&[Step::Refuse(Code::Unavailable, "no", None)]).await;
     let (count, callers) = (1_000, Budget::new(20.0, 10));
     let begun = Instant::now();
     let mut asked = 0;
@@ -97,7 +106,7 @@ async fn a_budget_that_is_off_leaves_one_attempt() {
         options.retry.budget_percent = 0.0;
         options.retry.budget_per_second = 0;
     };
-    let mut road = Road::lay_with(crate::road::memory(), plan, off).await;
+    let mut road = Road::lay_with(memory(), plan, off).await;
     assert!(is_forbidden(&road.refused(question()).await));
     assert_eq!(attempts(&road), 1);
     let mut request = tonic::Request::new(question());
