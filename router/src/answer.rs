@@ -66,11 +66,11 @@ enum Next {
 
 impl Answer {
     pub(crate) fn new(dispatch: Dispatch, asked: Asked, begun: Begun) -> Self {
-        let Begun { started, first, leg } = begun;
+        let Begun { started, first, leg, outrun_usd } = begun;
         let token_ids = asked.request.resume.as_ref().map(|resume| resume.token_ids.clone());
         let shown = Shown { token_ids: token_ids.unwrap_or_default(), whole: true };
         let excluded = asked.facts.excluded.len();
-        let earlier = Earlier::default();
+        let earlier = Earlier { usd: outrun_usd, ..Earlier::default() };
         Self { dispatch, asked, started, first: Some(first), leg, shown, excluded, lost: Vec::new(), earlier }
     }
 
@@ -201,7 +201,7 @@ impl Answer {
     /// Goes on with what another worker has begun; its first event.
     fn take_over(&mut self, begun: Result<Begun, Error>) -> Option<Event> {
         self.asked.facts.excluded.truncate(self.excluded);
-        let Begun { first, leg, .. } = begun
+        let Begun { first, leg, outrun_usd, .. } = begun
             .inspect_err(|error| tracing::info!(parent: &self.leg.span, %error, "nobody goes on with it"))
             .ok()?;
         let mut lost = std::mem::replace(&mut self.leg, Leg { stake: leg.stake.resumed(), ..leg });
@@ -209,6 +209,7 @@ impl Answer {
         self.lost.push(Excluded::new(lost.lease.place().clone(), "it was lost earlier in this answer"));
         let so_far = lost.stake.interrupted(&self.started);
         self.earlier.add(&so_far);
+        self.earlier.usd += outrun_usd;
         Some(first)
     }
 

@@ -1,6 +1,7 @@
 //! What a router runs with: every table of its configuration, its defaults, and what makes it unusable.
 
 mod breaker;
+mod hedge;
 
 use std::collections::HashSet;
 
@@ -17,6 +18,7 @@ use mesh::transport::Address;
 use serde::{Deserialize, Serialize};
 
 pub use self::breaker::BreakerOptions;
+pub use self::hedge::HedgeOptions;
 
 /// Most workers that are chosen among one by one.
 const WORKERS_MAX: usize = 1024;
@@ -41,6 +43,8 @@ pub struct Options {
     pub retry: RetryOptions,
     /// When it keeps work from a worker that fails.
     pub breaker: BreakerOptions,
+    /// When it asks a second worker beside a late one, for the classes of the policy that allow it.
+    pub hedge: HedgeOptions,
     /// What it does when a worker is lost after its first token.
     pub resume: ResumeOptions,
     /// What it tells agents of its tiers.
@@ -125,6 +129,7 @@ impl Default for Options {
             connect: ConnectOptions::default(),
             retry: RetryOptions::default(),
             breaker: BreakerOptions::default(),
+            hedge: HedgeOptions::default(),
             resume: ResumeOptions::default(),
             outlook: OutlookOptions::default(),
             feedback: FeedbackOptions::default(),
@@ -149,6 +154,7 @@ impl Configure for Options {
         found.extend(self.budgets.invalid("budgets"));
         found.extend(self.retry.invalid("retry"));
         self.breaker.invalid(&mut found);
+        self.hedge.invalid(&mut found);
         self.resume.invalid(&mut found);
         self.fleet.invalid(&mut found);
         let mut rule = |holds: bool, key: &str, problem: &str, mend: &str| {

@@ -1,20 +1,21 @@
 //! Sends a request to the place that a decision chose, and to the next best until one begins to answer.
 
 pub(crate) mod below;
+mod race;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hop::{Asked, Desk, Stake, Weighed};
-use mesh::connect::Channel;
 use mesh::retry::Budget;
 use policy::{Decision, Excluded, Name, Placement, Rules};
 use proto::v1;
 use proto::v1::generate_event::Event;
-use proto::v1::generation_client::GenerationClient;
-use tonic::{Status, Streaming};
-use tracing::{Instrument, Span, field};
+use tonic::Streaming;
+use tracing::{Span, field};
 
-use self::below::{following, judge, merge, outcome};
+use self::below::judge;
+use self::race::{Failed, Late};
 use crate::answer::Answer;
 use crate::config::ResumeOptions;
 use crate::error::{Error, Failure, Removed};
@@ -37,6 +38,10 @@ pub(crate) struct Dispatch {
     pub(crate) attempts_max: u32,
     /// What tries after the first are paid from.
     pub(crate) retries: Arc<Budget>,
+    /// What second attempts beside late ones are paid from.
+    pub(crate) hedges: Arc<Budget>,
+    /// No first token is late sooner than this after it was expected.
+    pub(crate) hedge_delay_min: Duration,
     /// What is done when a worker is lost in the midst of its answer.
     pub(crate) resume: ResumeOptions,
 }
@@ -47,6 +52,8 @@ pub(crate) struct Begun {
     pub(crate) started: v1::Started,
     pub(crate) first: Event,
     pub(crate) leg: Leg,
+    /// What the attempt beside it cost that it outran, US dollars.
+    pub(crate) outrun_usd: f64,
 }
 
 /// What one worker has of an answer: its stream, and all that is held for it.
@@ -66,6 +73,8 @@ struct Attempt {
     decision: v1::Decision,
     stake: Stake,
     work: Work,
+    /// What it is made beside another for.
+    beside: Option<Late>,
 }
 
 // === impl Dispatch ===
@@ -123,57 +132,19 @@ impl Dispatch {
                     self.retries.refund();
                 }
             })?;
-            let (span, place) = (attempt.span(), attempt.place.place.clone());
-            let earlier = number - before - 1;
-            let status = match self.attempt(asked, attempt, earlier).instrument(span.clone()).await {
+            let failed = match self.race(asked, self.send(asked, attempt, number - before - 1)).await {
                 Ok(begun) => return Ok(begun),
-                Err(status) => status,
+                Err(failed) => failed,
             };
-            span.record("error.type", field::debug(status.code()));
-            tracing::info!(parent: &span, reason = status.message(), "an attempt failed");
-            let failure = judge(&place, &status)?;
-            let reason = format!("attempt {number} failed: {}", failure.message);
-            asked.facts.excluded.push(Excluded::new(place, reason));
-            failures.push(failure);
+            for Failed { number: failed, place, status } in failed {
+                let failure = judge(&place, &status)?;
+                let reason = format!("attempt {failed} failed: {}", failure.message);
+                asked.facts.excluded.push(Excluded::new(place, reason));
+                failures.push(failure);
+                number = number.max(failed);
+            }
             if number - before >= attempts_max {
                 return Err(Error::NoPlace { removed: Vec::new(), failures });
-            }
-        }
-    }
-
-    /// One attempt after `earlier` others, up to the first event that shows something of the answer. Until then the caller
-    /// is sent nothing, not even headers.
-    async fn attempt(&self, asked: &Asked, attempt: Attempt, earlier: u32) -> Result<Begun, Status> {
-        let Attempt { number, place, decision, stake, mut work } = attempt;
-        let resumed = asked.request.resume.as_ref().map_or(0, |resume| resume.token_ids.len());
-        work.prompt_tokens = work.prompt_tokens.saturating_add(u32::try_from(resumed).unwrap_or(u32::MAX));
-        let mut lease = self
-            .fleet
-            .lease(&place.place, work)
-            .ok_or_else(|| Status::unavailable("the worker has left the fleet"))?;
-        let mut request = asked.request.clone();
-        request.decisions.push(decision);
-        stake.bind(&mut request);
-        let mut started = v1::Started {
-            request_id: request.request_id.clone(),
-            decisions: request.decisions.clone(),
-            place: place.place.to_string(),
-            attempt: number,
-            model_hash: String::new(),
-        };
-        let mut call = tonic::Request::new(request);
-        if let Some(deadline) = asked.deadline {
-            mesh::deadline::propagate(&mut call, deadline);
-        }
-        mesh::retry::follow(&mut call, asked.previous_attempts.saturating_add(earlier));
-        mesh::telemetry::inject(&mut call);
-        match first_event(lease.channel(), call, &mut started).await {
-            Ok((first, rest)) => {
-                Ok(Begun { started, first, leg: Leg { rest, lease, stake, span: Span::current() } })
-            }
-            Err(status) => {
-                lease.ended(outcome(&status));
-                Err(status)
             }
         }
     }
@@ -194,7 +165,7 @@ impl Dispatch {
         let Some((place, work)) = chosen(&decision) else {
             return Err(Error::NoPlace { removed: removed(&decision), failures: std::mem::take(failures) });
         };
-        Ok(Attempt { number, place, decision: wire, stake, work })
+        Ok(Attempt { number, place, decision: wire, stake, work, beside: None })
     }
 }
 
@@ -207,24 +178,9 @@ impl Attempt {
             otel.kind = "client",
             causeway.place = self.place.place.as_str(),
             causeway.attempt = self.number,
+            causeway.beside = self.beside.map(Late::name),
             error.type = field::Empty,
         )
-    }
-}
-
-/// Calls a worker; the first event that shows something, and the stream behind it.
-async fn first_event(
-    channel: Channel,
-    call: tonic::Request<v1::GenerateRequest>,
-    started: &mut v1::Started,
-) -> Result<(Event, Streaming<v1::GenerateEvent>), Status> {
-    let mut client = GenerationClient::new(channel).max_decoding_message_size(EVENT_BYTES_MAX);
-    let mut rest = client.generate(call).await?.into_inner();
-    loop {
-        match following(&mut rest).await? {
-            Event::Started(downstream) => merge(started, downstream),
-            shown => return Ok((shown, rest)),
-        }
     }
 }
 

@@ -6,6 +6,7 @@ mod pool;
 mod breaker;
 mod signs;
 mod standing;
+mod tardiness;
 mod entry;
 mod watch;
 mod gauge;
@@ -117,6 +118,23 @@ impl Fleet {
     /// Counts a request at a worker until the lease is dropped; `None`: there is no such worker.
     pub(crate) fn lease(&self, place: &Name, work: Work) -> Option<Lease> {
         self.workers.get(place).map(|entry| entry.lease(work))
+    }
+
+    /// Whether nothing is heard of this worker, neither reports nor tokens, though something should be.
+    pub(crate) fn is_unheard(&self, place: &Name) -> bool {
+        self.workers.get(place).is_none_or(|entry| entry.is_unheard(Instant::now()))
+    }
+
+    /// Nothing more is sent to this worker until it is heard again.
+    pub(crate) fn doubt(&self, place: &Name) {
+        if let Some(entry) = self.workers.get(place) {
+            entry.doubt();
+        }
+    }
+
+    /// When a first token that is expected after so long is late: later than all but one in twenty.
+    pub(crate) fn late_after(&self, predicted: Duration) -> Duration {
+        self.pools.tardiness.late_after(predicted)
     }
 
     /// Every worker with its model, by name.

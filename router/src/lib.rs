@@ -12,10 +12,12 @@ mod error;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hop::{Desk, DeskOptions, Requests};
 use mesh::presence::Presence;
 use mesh::process::Rim;
+use mesh::retry::Budget;
 use mesh::serve::Server;
 use mesh::transport::Address;
 use tokio::sync::watch;
@@ -71,6 +73,8 @@ impl Router {
             desk: desk.clone(),
             attempts_max,
             retries: Arc::new(options.retry.budget()),
+            hedges: Arc::new(Budget::of_hedges(options.hedge.budget_percent)),
+            hedge_delay_min: Duration::from_millis(options.hedge.delay_min_ms),
             resume: options.resume.clone(),
         };
         let outlooks = Outlooks::new(&options.outlook, fleet.clone(), desk.clone(), ending);

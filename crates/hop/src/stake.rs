@@ -151,6 +151,16 @@ impl Stake {
         }
     }
 
+    /// Another attempt beside it began first: its prompt is taken to have been computed all the same. What that costs,
+    /// US dollars.
+    #[must_use]
+    pub fn outrun(mut self) -> f64 {
+        let usd = usd(&self.price, &self.so_far);
+        self.hold.cost(usd);
+        self.course.fail("outrun");
+        usd
+    }
+
     /// The answer broke off.
     pub fn failed(mut self) {
         self.course.fail("broken");

@@ -179,6 +179,9 @@ pub struct Class {
     pub probability_right_min: Option<f64>,
     /// Most that one answer may cost, US dollars.
     pub price_max_usd: Option<f64>,
+    /// Whether a second worker is asked when the first token is late.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub hedge: bool,
     /// Where it stands in the file.
     #[serde(skip)]
     pub at: Position,

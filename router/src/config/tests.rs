@@ -42,6 +42,8 @@ fn what_cannot_work_is_refused_by_its_key() {
     check(&with("[breaker]\neject_min_ms = 0"), Err("`breaker.eject_min_ms`"));
     check(&with("[breaker]\neject_max_ms = 10"), Err("`breaker.eject_max_ms`"));
     check(&with("[breaker]\nfailures_max = 3\npenalty_ms = 0"), Ok(()));
+    check(&with("[hedge]\nbudget_percent = 200"), Err("`hedge.budget_percent` is not from 0 to 100"));
+    check(&with("[hedge]\ndelay_min_ms = 0"), Err("`hedge.delay_min_ms` is zero"));
     check(&with("[decisions]\nformat = \"csv\""), Err("`parquet`"));
     check(&with("[decisions]\nformat = \"both\"\nfiles_max = 1"), Err("`decisions.files_max` is 1"));
     check(&with("[decisions]\nformat = \"parquet\""), Ok(()));

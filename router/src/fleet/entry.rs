@@ -102,6 +102,12 @@ impl Entry {
         self.stands(&mut self.state.lock(), now)
     }
 
+    /// Whether nothing is heard of it, though something should be.
+    pub(super) fn is_unheard(&self, now: Instant) -> bool {
+        let mut state = self.state.lock();
+        state.link == Link::Down || matches!(self.stands(&mut state, now), Standing::Silent(_))
+    }
+
     fn stands(&self, state: &mut State, now: Instant) -> Standing {
         if state.link == Link::Down {
             return Standing::Away("it cannot be reached");
@@ -240,6 +246,9 @@ impl Entry {
         let mut state = self.state.lock();
         let seen = state.predictor.began(ticket, more, self.seconds(now));
         self.count(&mut state);
+        if let (Some(seen), Some(predicted)) = (&seen, ticket.predicted()) {
+            self.pools.tardiness.came(seen.seconds, predicted.first_token());
+        }
         let change = pass.and_then(|pass| state.breaker.began(pass, now));
         drop(state);
         self.tell(change);

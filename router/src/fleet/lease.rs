@@ -51,6 +51,12 @@ impl Lease {
         self.entry.who.channel.clone()
     }
 
+    /// How long its first token was expected to take; `None`: nothing was known.
+    pub(crate) fn first_token(&self) -> Option<Duration> {
+        let predicted = self.ticket.as_ref().and_then(Ticket::predicted)?;
+        Duration::try_from_secs_f64(predicted.first_token()).ok()
+    }
+
     /// Tokens came.
     pub(crate) fn came(&mut self, count: u32) {
         let now = Instant::now();
@@ -82,6 +88,13 @@ impl Lease {
     /// No token came for longer than it should take.
     pub(crate) fn silent(&self) {
         self.entry.doubt();
+    }
+
+    /// Another worker was quicker: the first token would have come no sooner than now.
+    pub(crate) fn outrun(&mut self) {
+        if let (Some(ticket), None) = (&mut self.ticket, &self.first) {
+            self.entry.began((ticket, None), 0, Instant::now());
+        }
     }
 
     /// The request has ended so. What is said first stands.

@@ -3,11 +3,13 @@
 use parking_lot::Mutex;
 
 use super::predict::{Pool, Predictor, Rates};
+use super::tardiness::Tardiness;
 
 /// Sums over the workers that were heard of.
 #[derive(Debug, Default)]
 pub(super) struct Pools {
     sums: Mutex<(Share, Pool)>,
+    pub(super) tardiness: Tardiness,
 }
 
 /// What one worker adds, or all of them together.

@@ -179,3 +179,46 @@ async fn a_silent_worker_is_sent_one_request_to_show_that_it_lives() {
     assert_eq!(asked(&road.workers[0]), 1);
     first.abort();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_request_at_a_worker_that_is_stopped_goes_elsewhere_within_two_seconds() {
+    let mut plan = both();
+    plan[0].2 = vec![Step::Hang];
+    let mut road = Road::lay(plan).await;
+    road.workers[0].state.mute();
+    for turn in 0..10 {
+        let begun = Instant::now();
+        let answer = ask(&mut road).await.unwrap();
+        assert_eq!(answer.place(), "quick/b");
+        let most = if turn == 0 { Duration::from_secs(2) } else { Duration::from_millis(10) };
+        assert!(begun.elapsed() < most, "{turn}: {:?}", begun.elapsed());
+        sleep(Duration::from_millis(150)).await;
+    }
+    assert_eq!(asked(&road.workers[0]), 1, "it is sent nothing more until it is heard");
+    let done = ask(&mut road).await.unwrap().done.unwrap();
+    assert!(
+        (done.price_usd - (6.0 * 10.0 + 4.0 * 10.0 + 3.0 * 30.0) / 1e6).abs() < 1e-9,
+        "{}",
+        done.price_usd
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_request_outlives_its_deadline() {
+    for script in [vec![Step::Hang], vec![Step::Started, Step::Delta("It ", &[7]), Step::Hang]] {
+        let mut plan = both();
+        for (_, _, planned) in &mut plan {
+            planned.clone_from(&script);
+        }
+        let mut road = Road::lay(plan).await;
+        for worker in &road.workers {
+            worker.state.mute();
+        }
+        let mut request = tonic::Request::new(question());
+        request.set_timeout(Duration::from_millis(2_600));
+        let begun = Instant::now();
+        let status = road.refused(request).await;
+        assert_eq!(status.code(), Code::DeadlineExceeded);
+        assert!(begun.elapsed() <= Duration::from_millis(2_700), "{:?}", begun.elapsed());
+    }
+}

@@ -8,6 +8,7 @@ mod choice;
 mod failure;
 mod retry;
 mod breaker;
+mod hedge;
 mod resume;
 mod ending;
 mod record;

@@ -31,7 +31,7 @@ const RETRY: i64 = 1_000;
 const ATTEMPTS: About = About {
     name: "causeway.retry.count",
     unit: "{attempt}",
-    description: "Attempts after the first that were due, by whether the budget of retries allowed them.",
+    description: "Attempts after the first that were due, by what they are for and whether their budget allowed them.",
 };
 
 static COUNTER: LazyLock<Option<Counter>> = LazyLock::new(|| Some(Meter::of_process()?.counter(ATTEMPTS)));
@@ -39,6 +39,8 @@ static COUNTER: LazyLock<Option<Counter>> = LazyLock::new(|| Some(Meter::of_proc
 /// Retries that may still be made. Nothing waits for it: without money there is no retry.
 #[derive(Debug)]
 pub struct Budget {
+    /// What it is for, as its numbers say.
+    kind: &'static str,
     /// What a first call pays in.
     deposit: i64,
     /// What is there without any call.
@@ -67,7 +69,13 @@ impl Budget {
         let deposit = (percent.clamp(0.0, 1e6) * RETRY as f64 / 100.0) as i64;
         let reserve = i64::from(per_second) * WINDOW.as_secs() as i64 * RETRY;
         let slot = WINDOW / SLOTS as u32;
-        Self { deposit, reserve, slot, began: Instant::now(), state: Mutex::default() }
+        Self { kind: "retry", deposit, reserve, slot, began: Instant::now(), state: Mutex::default() }
+    }
+
+    /// A budget of second attempts beside first ones that are late.
+    #[must_use]
+    pub fn of_hedges(percent: f64) -> Self {
+        Self { kind: "hedge", ..Self::new(percent, 0) }
     }
 
     /// A first call is made.
@@ -85,7 +93,8 @@ impl Budget {
         }
         drop(state);
         if let Some(counter) = &*COUNTER {
-            counter.add(1, &[Attribute::new("causeway.retry.allowed", allowed)]);
+            let kind = Attribute::new("causeway.retry.kind", self.kind);
+            counter.add(1, &[kind, Attribute::new("causeway.retry.allowed", allowed)]);
         }
         allowed
     }

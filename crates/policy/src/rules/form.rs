@@ -234,6 +234,11 @@ pub(crate) static CLASS: Form = Form {
         may("tiers_forbidden", FieldKind::Texts, "Tiers that it may not use."),
         may("probability_right_min", SHARE, "Least probability of being right that it accepts."),
         may("price_max_usd", USD, "Most that one answer may cost, US dollars."),
+        may(
+            "hedge",
+            FieldKind::Flag,
+            "Whether a second worker is asked when the first token is late, for what its prompt costs; absent: no.",
+        ),
     ],
 };
 

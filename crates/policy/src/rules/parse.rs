@@ -233,6 +233,7 @@ fn class(section: &Section<'_>, name: Name, tiers: &[Tier]) -> Result<Class, Err
         tiers_forbidden: known(section, "tiers_forbidden", "[[tier]]", &tiers)?,
         probability_right_min: section.number("probability_right_min")?,
         price_max_usd: section.number("price_max_usd")?,
+        hedge: section.flag("hedge")?.unwrap_or(false),
         at: section.position(),
     })
 }

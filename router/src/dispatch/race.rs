@@ -1,0 +1,248 @@
+//! One attempt and, where its first token is late, another beside it: whichever begins first has the answer.
+
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use hop::{Asked, Stake};
+use mesh::connect::Channel;
+use policy::{Excluded, Name};
+use proto::v1;
+use proto::v1::generate_event::Event;
+use proto::v1::generation_client::GenerationClient;
+use tokio::time::sleep;
+use tonic::{Status, Streaming};
+use tracing::{Instrument as _, Span, field};
+
+use super::below::{following, merge, outcome};
+use super::{Attempt, Begun, Dispatch, EVENT_BYTES_MAX, Leg};
+use crate::fleet::Lease;
+
+/// Why nothing could be sent.
+const GONE: &str = "the worker has left the fleet";
+
+/// An attempt that is under way.
+pub(super) struct Sent {
+    number: u32,
+    place: Name,
+    stake: Stake,
+    /// `None`: the worker was gone before anything was sent.
+    lease: Option<Lease>,
+    span: Span,
+    /// How long its first token was expected to take.
+    predicted: Option<Duration>,
+    /// Attempts before it that count as its own.
+    earlier: u32,
+    reply: BoxFuture<'static, Result<Reply, Status>>,
+}
+
+/// What a worker began with.
+struct Reply {
+    started: v1::Started,
+    first: Event,
+    rest: Streaming<v1::GenerateEvent>,
+}
+
+/// An attempt that failed.
+pub(super) struct Failed {
+    pub(super) number: u32,
+    pub(super) place: Name,
+    pub(super) status: Status,
+}
+
+/// Why another is asked beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Late {
+    /// Its first token is later than all but one in twenty.
+    Hedge,
+    /// Nothing at all is heard of its worker.
+    Silence,
+}
+
+// === impl Dispatch ===
+
+impl Dispatch {
+    /// Sends an attempt, after `earlier` others. The reply is there with the first event that shows something of the
+    /// answer; until then the caller is sent nothing, not even headers.
+    pub(super) fn send(&self, asked: &Asked, attempt: Attempt, earlier: u32) -> Sent {
+        let span = attempt.span();
+        let Attempt { number, place, decision, stake, mut work, .. } = attempt;
+        let resumed = asked.request.resume.as_ref().map_or(0, |resume| resume.token_ids.len());
+        work.prompt_tokens = work.prompt_tokens.saturating_add(u32::try_from(resumed).unwrap_or(u32::MAX));
+        let place = place.place;
+        let Some(lease) = self.fleet.lease(&place, work) else {
+            let gone = std::future::ready(Err(Status::unavailable(GONE)));
+            let reply = gone.boxed();
+            return Sent { number, place, stake, lease: None, span, predicted: None, earlier, reply };
+        };
+        let mut request = asked.request.clone();
+        request.decisions.push(decision);
+        stake.bind(&mut request);
+        let started = v1::Started {
+            request_id: request.request_id.clone(),
+            decisions: request.decisions.clone(),
+            place: place.to_string(),
+            attempt: number,
+            model_hash: String::new(),
+        };
+        let mut call = tonic::Request::new(request);
+        if let Some(deadline) = asked.deadline {
+            mesh::deadline::propagate(&mut call, deadline);
+        }
+        mesh::retry::follow(&mut call, asked.previous_attempts.saturating_add(earlier));
+        span.in_scope(|| mesh::telemetry::inject(&mut call));
+        let predicted = lease.first_token();
+        let reply = reply(lease.channel(), call, started).instrument(span.clone()).boxed();
+        Sent { number, place, stake, lease: Some(lease), span, predicted, earlier, reply }
+    }
+
+    /// Waits for an attempt, and sends another where it is late; those that failed, if none began.
+    pub(super) async fn race(&self, asked: &mut Asked, mut first: Sent) -> Result<Begun, Vec<Failed>> {
+        let Sent { place, predicted, earlier, reply, .. } = &mut first;
+        let late = tokio::select! {
+            biased;
+            reply = reply => Err(reply),
+            late = self.late(asked, place, predicted.filter(|_| *earlier == 0)) => Ok(late),
+        };
+        let late = match late {
+            Ok(late) => late,
+            Err(reply) => return first.ended(reply).map_err(|failed| vec![failed]),
+        };
+        let Some(mut second) = self.beside(asked, &first, late) else {
+            let reply = (&mut first.reply).await;
+            return first.ended(reply).map_err(|failed| vec![failed]);
+        };
+        let (ended, reply, mut other) = tokio::select! {
+            biased;
+            reply = &mut first.reply => (first, reply, second),
+            reply = &mut second.reply => (second, reply, first),
+        };
+        match ended.ended(reply) {
+            Ok(begun) => Ok(Begun { outrun_usd: self.outrun(other), ..begun }),
+            Err(failed) => {
+                let reply = (&mut other.reply).await;
+                other.ended(reply).map_err(|last| vec![failed, last])
+            }
+        }
+    }
+
+    /// Ends when the attempt at this place is late, and its caller's class or its worker's silence allow another.
+    /// `predicted`: its first token is expected after so long; `None`: nobody knows, or it is itself not the first.
+    async fn late(&self, asked: &Asked, place: &Name, predicted: Option<Duration>) -> Late {
+        let class = asked.picked.rules.class_of(&asked.facts);
+        // After the first token, be it shown by whoever asks, an answer is gone on with and not begun twice.
+        let Some(predicted) = predicted.filter(|_| class.hedge && asked.request.resume.is_none()) else {
+            return self.silence(place).await;
+        };
+        self.hedges.deposit();
+        // Where all come alike, whoever is late by next to nothing is no reason to pay twice.
+        let delay = self.fleet.late_after(predicted).max(predicted + self.hedge_delay_min);
+        tokio::select! {
+            late = self.silence(place) => late,
+            () = sleep(delay) => match self.hedges.withdraw() {
+                true => Late::Hedge,
+                false => self.silence(place).await,
+            }
+        }
+    }
+
+    /// Ends when nothing is heard of the worker any more.
+    async fn silence(&self, place: &Name) -> Late {
+        let step = Duration::from_millis(self.resume.stall_min_ms);
+        // Nothing announces that nothing is heard, so this is a wait for time.
+        loop {
+            sleep(step).await;
+            if self.fleet.is_unheard(place) && self.retries.withdraw() {
+                return Late::Silence;
+            }
+        }
+    }
+
+    /// Another attempt beside a late one, if there is a place for it.
+    fn beside(&self, asked: &mut Asked, first: &Sent, late: Late) -> Option<Sent> {
+        let reason = match late {
+            Late::Hedge => format!("the first token of attempt {} is late", first.number),
+            Late::Silence => format!("nothing is heard of attempt {}", first.number),
+        };
+        let excluded = asked.facts.excluded.len();
+        asked.facts.excluded.push(Excluded::new(first.place.clone(), reason));
+        let decided =
+            (!asked.is_late()).then(|| self.decide(asked, first.number.saturating_add(1), &mut Vec::new()));
+        asked.facts.excluded.truncate(excluded);
+        let Some(Ok(attempt)) = decided else {
+            match late {
+                Late::Hedge => self.hedges.refund(),
+                Late::Silence => self.retries.refund(),
+            }
+            return None;
+        };
+        let attempt = Attempt { beside: Some(late), ..attempt };
+        tracing::info!(parent: &first.span, reason = late.name(), "another worker is asked as well");
+        Some(self.send(asked, attempt, first.earlier.saturating_add(1)))
+    }
+
+    /// The slower of two attempts ends; what it cost. Whoever is not heard is not taken to have done anything.
+    fn outrun(&self, slower: Sent) -> f64 {
+        let Sent { place, stake, mut lease, span, .. } = slower;
+        span.record("error.type", "outrun");
+        if self.fleet.is_unheard(&place) {
+            self.fleet.doubt(&place);
+            return 0.0;
+        }
+        if let Some(lease) = &mut lease {
+            lease.outrun();
+        }
+        stake.outrun()
+    }
+}
+
+// === impl Sent ===
+
+impl Sent {
+    /// What became of it.
+    fn ended(self, reply: Result<Reply, Status>) -> Result<Begun, Failed> {
+        let Self { number, place, stake, lease, span, .. } = self;
+        let status = match (reply, lease) {
+            (Ok(Reply { started, first, rest }), Some(lease)) => {
+                let leg = Leg { rest, lease, stake, span };
+                return Ok(Begun { started, first, leg, outrun_usd: 0.0 });
+            }
+            (Err(status), Some(mut lease)) => {
+                lease.ended(outcome(&status));
+                status
+            }
+            (reply, None) => reply.err().unwrap_or_else(|| Status::unavailable(GONE)),
+        };
+        span.record("error.type", field::debug(status.code()));
+        tracing::info!(parent: &span, reason = status.message(), "an attempt failed");
+        Err(Failed { number, place, status })
+    }
+}
+
+// === impl Late ===
+
+impl Late {
+    /// What spans call it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Hedge => "hedge",
+            Self::Silence => "silence",
+        }
+    }
+}
+
+/// Calls a worker, up to the first event that shows something of the answer.
+async fn reply(
+    channel: Channel,
+    call: tonic::Request<v1::GenerateRequest>,
+    mut started: v1::Started,
+) -> Result<Reply, Status> {
+    let mut client = GenerationClient::new(channel).max_decoding_message_size(EVENT_BYTES_MAX);
+    let mut rest = client.generate(call).await?.into_inner();
+    loop {
+        match following(&mut rest).await? {
+            Event::Started(downstream) => merge(&mut started, downstream),
+            first => return Ok(Reply { started, first, rest }),
+        }
+    }
+}
