@@ -52,6 +52,10 @@ pub struct Report {
     pub interval_min_ms: u32,
     /// The longest, milliseconds.
     pub interval_max_ms: u32,
+    /// The longest granted to those who ask by ORCA, milliseconds: they are not told which interval they have.
+    pub orca_interval_max_ms: u32,
+    /// Whether every answer brings a report in its trailers, by ORCA too.
+    pub trailers: bool,
     /// Watchers at a time.
     pub watchers_max: usize,
     /// Changes of the cache's blocks in one report, at most; 0 leaves them out.
@@ -106,7 +110,14 @@ impl Process for Options {
 
 impl Default for Report {
     fn default() -> Self {
-        Self { interval_min_ms: 100, interval_max_ms: 10_000, watchers_max: 64, block_changes_max: 256 }
+        Self {
+            interval_min_ms: 100,
+            interval_max_ms: 10_000,
+            orca_interval_max_ms: 500,
+            trailers: true,
+            watchers_max: 64,
+            block_changes_max: 256,
+        }
     }
 }
 

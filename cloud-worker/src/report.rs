@@ -1,5 +1,7 @@
 //! What a worker tells its router of itself, at the interval granted.
 
+mod orca;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval};
 use tonic::{Request, Response, Status};
 
+use self::orca::Answered;
 use crate::{Error, config};
 
 /// What the last report to a watcher said.
@@ -31,6 +34,7 @@ pub(crate) struct Reports {
     handle: Handle,
     running_max: usize,
     watchers: Arc<Semaphore>,
+    answered: Arc<Answered>,
     /// Becomes true when the worker ends: a watch would otherwise hold up its drain.
     ended: watch::Receiver<bool>,
 }
@@ -46,27 +50,33 @@ impl Reports {
         ended: watch::Receiver<bool>,
     ) -> Self {
         let watchers = Arc::new(Semaphore::new(options.watchers_max.min(Semaphore::MAX_PERMITS)));
-        Self { options, handle, running_max, watchers, ended }
+        Self { options, handle, running_max, watchers, answered: Arc::default(), ended }
     }
 
-    fn stream(
+    fn watcher(&self) -> Result<OwnedSemaphorePermit, Status> {
+        let full = |_| Error::Watchers { max: self.options.watchers_max }.into();
+        self.watchers.clone().try_acquire_owned().map_err(full)
+    }
+
+    /// What is told at once, then at the interval, and once more when the worker ends.
+    fn stream<T: Send>(
         self,
         interval_ms: u32,
         watcher: OwnedSemaphorePermit,
-    ) -> impl Stream<Item = Result<Report, Status>> {
+        mut tell: impl FnMut(&Self, bool) -> T + Send,
+    ) -> impl Stream<Item = Result<T, Status>> + Send {
         async_stream::stream! {
             let _watcher = watcher;
             let mut ticks = interval(Duration::from_millis(u64::from(interval_ms)));
             // A watcher that was slow wants the newest report, not those it missed.
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             let mut ended = self.ended.clone();
-            let mut told = Told::default();
             loop {
                 let draining = tokio::select! {
                     _ = ended.wait_for(|ended| *ended) => true,
                     _ = ticks.tick() => false,
                 };
-                yield Ok(Report { draining, ..self.report(interval_ms, &mut told) });
+                yield Ok(tell(&self, draining));
                 if draining {
                     return;
                 }
@@ -78,13 +88,7 @@ impl Reports {
     fn report(&self, interval_ms: u32, told: &mut Told) -> Report {
         let (load, work) = (self.handle.load(), self.handle.counters());
         let cache = self.cache(&load, &work, told);
-        told.expert_rows.resize(load.expert_load.len(), 0);
-        let rows = load.expert_load.iter().zip(told.expert_rows.iter());
-        let expert_rows: Vec<u64> = rows.map(|(now, then)| now.saturating_sub(*then)).collect();
-        if expert_rows.iter().any(|rows| *rows > 0) {
-            told.expert_imbalance = inference::imbalance(&expert_rows);
-        }
-        told.expert_rows.clone_from(&load.expert_load);
+        let expert_rows = told.expert_rows(&load);
         Report {
             interval_ms,
             model: Some(inference::wire::model(self.handle.model())),
@@ -125,6 +129,22 @@ impl Reports {
     }
 }
 
+// === impl Told ===
+
+impl Told {
+    /// Rows of each expert since the report before.
+    fn expert_rows(&mut self, load: &Load) -> Vec<u64> {
+        self.expert_rows.resize(load.expert_load.len(), 0);
+        let rows = load.expert_load.iter().zip(self.expert_rows.iter());
+        let expert_rows: Vec<u64> = rows.map(|(now, then)| now.saturating_sub(*then)).collect();
+        if expert_rows.iter().any(|rows| *rows > 0) {
+            self.expert_imbalance = inference::imbalance(&expert_rows);
+        }
+        self.expert_rows.clone_from(&load.expert_load);
+        expert_rows
+    }
+}
+
 #[tonic::async_trait]
 impl proto::v1::fleet_server::Fleet for Reports {
     type WatchReportsStream = Pin<Box<dyn Stream<Item = Result<Report, Status>> + Send>>;
@@ -135,10 +155,10 @@ impl proto::v1::fleet_server::Fleet for Reports {
     ) -> Result<Response<Self::WatchReportsStream>, Status> {
         let (min, max) = (self.options.interval_min_ms, self.options.interval_max_ms);
         let interval_ms = request.get_ref().interval_ms.clamp(min, max);
-        let Ok(watcher) = self.watchers.clone().try_acquire_owned() else {
-            return Err(Error::Watchers { max: self.options.watchers_max }.into());
-        };
-        Ok(Response::new(Box::pin(self.clone().stream(interval_ms, watcher))))
+        let watcher = self.watcher()?;
+        let mut told = Told::default();
+        let tell = move |this: &Self, draining| Report { draining, ..this.report(interval_ms, &mut told) };
+        Ok(Response::new(Box::pin(self.clone().stream(interval_ms, watcher, tell))))
     }
 }
 

@@ -18,6 +18,36 @@ pub mod v1 {
     include!("gen/causeway.v1.rs");
 }
 
+/// The packages of xDS that workers of any make speak, at the paths that generated code looks for them.
+#[allow(
+    missing_docs,
+    deprecated,
+    unreachable_pub,
+    unused_qualifications,
+    clippy::all,
+    clippy::allow_attributes_without_reason,
+    rustdoc::all,
+    reason = "generated; the .proto files carry the documentation"
+)]
+mod xds {
+    pub mod data {
+        pub mod orca {
+            pub mod v3 {
+                include!("gen/xds.data.orca.v3.rs");
+            }
+        }
+    }
+    pub mod service {
+        pub mod orca {
+            pub mod v3 {
+                include!("gen/xds.service.orca.v3.rs");
+            }
+        }
+    }
+}
+
+pub mod orca;
+
 /// The highest `Sampling.temperature`; the lowest is 0.
 pub const TEMPERATURE_MAX: f32 = 2.0;
 /// The lowest `Sampling.repetition_penalty`: scores divided by less would leave the range of numbers.

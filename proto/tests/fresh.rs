@@ -11,12 +11,16 @@ use std::path::{Path, PathBuf};
 
 use prost::Message as _;
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 6] = [
     "causeway/v1/signals.proto",
     "causeway/v1/decision.proto",
     "causeway/v1/generate.proto",
     "causeway/v1/fleet.proto",
+    "xds/data/orca/v3/orca_load_report.proto",
+    "xds/service/orca/v3/orca.proto",
 ];
+const GENERATED: [&str; 4] =
+    ["causeway.v1.rs", "xds.data.orca.v3.rs", "xds.service.orca.v3.rs", "descriptors.bin"];
 
 fn generate(into: &Path) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -24,6 +28,8 @@ fn generate(into: &Path) {
     fs::write(into.join("descriptors.bin"), descriptors.encode_to_vec()).expect("descriptors are written");
     tonic_prost_build::configure()
         .build_transport(false)
+        // Sorted, so that equal reports have equal bytes.
+        .btree_map(".xds")
         .out_dir(into)
         .compile_fds(descriptors)
         .expect("Rust is generated");
@@ -42,7 +48,7 @@ fn committed_code_is_what_the_contract_says() {
     let fresh = tempfile::tempdir().expect("a folder");
     generate(fresh.path());
     let rewrite = std::env::var("CAUSEWAY_REGENERATE").is_ok();
-    for name in ["causeway.v1.rs", "descriptors.bin"] {
+    for name in GENERATED {
         let new = fs::read(fresh.path().join(name)).expect("just written");
         if rewrite {
             fs::write(committed().join(name), &new).expect("src/gen can be written");

@@ -21,7 +21,9 @@ const END_MAX: Duration = Duration::from_secs(5);
 /// The services of a hop besides health and reflection.
 fn services(hop: &str) -> Vec<&'static str> {
     match hop {
-        "worker" => vec!["causeway.v1.Fleet", "causeway.v1.Generation"],
+        "worker" => {
+            vec!["causeway.v1.Fleet", "causeway.v1.Generation", "xds.service.orca.v3.OpenRcaService"]
+        }
         "router" => vec!["causeway.v1.Generation", "causeway.v1.Prospect"],
         _ => vec!["causeway.v1.Generation"],
     }

@@ -11,6 +11,7 @@ pub mod serve;
 pub mod connect;
 pub mod deadline;
 pub mod message;
+pub mod trailers;
 pub mod admit;
 pub mod retry;
 pub mod presence;

@@ -23,6 +23,7 @@ type Bound = Arc<Mutex<HashMap<Address, mpsc::Sender<BoxIo>>>>;
 #[derive(Clone, Default)]
 pub struct Memory {
     bound: Bound,
+    names: Arc<Mutex<HashMap<String, Vec<Address>>>>,
 }
 
 struct Local {
@@ -32,6 +33,17 @@ struct Local {
 }
 
 // === impl Memory ===
+
+impl Memory {
+    /// Gives these addresses to a name with a port; `None`: it is not answered any more.
+    pub fn name(&self, name: &str, addresses: Option<Vec<Address>>) {
+        let mut names = self.names.lock();
+        match addresses {
+            Some(addresses) => drop(names.insert(name.to_owned(), addresses)),
+            None => drop(names.remove(name)),
+        }
+    }
+}
 
 impl std::fmt::Debug for Memory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -63,6 +75,12 @@ impl Transport for Memory {
             Ok(Box::new(listener) as Box<dyn Listener>)
         }
         .boxed()
+    }
+
+    fn resolve<'a>(&'a self, name: &'a str) -> BoxFuture<'a, io::Result<Vec<Address>>> {
+        let found = self.names.lock().get(name).cloned();
+        let unknown = move || io::Error::new(io::ErrorKind::NotFound, format!("`{name}` is not known"));
+        async move { found.ok_or_else(unknown) }.boxed()
     }
 }
 

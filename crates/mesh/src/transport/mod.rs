@@ -31,6 +31,13 @@ pub trait Transport: fmt::Debug + Send + Sync + 'static {
 
     /// Takes an address for itself.
     fn bind<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, io::Result<Box<dyn Listener>>>;
+
+    /// Every address of a name with a port, such as `workers.example:50061`; the caller bounds the time. A transport that
+    /// knows no names says so.
+    fn resolve<'a>(&'a self, name: &'a str) -> BoxFuture<'a, io::Result<Vec<Address>>> {
+        let problem = format!("`{name}`: there are no names here");
+        Box::pin(async move { Err(io::Error::new(io::ErrorKind::Unsupported, problem)) })
+    }
 }
 
 /// Accepts connections on an address until it is dropped.

@@ -66,6 +66,14 @@ impl Transport for Os {
         }
         .boxed()
     }
+
+    fn resolve<'a>(&'a self, name: &'a str) -> BoxFuture<'a, io::Result<Vec<Address>>> {
+        async move {
+            let found = tokio::net::lookup_host(name).await?;
+            Ok(found.map(|address| Address::Tcp(address.to_string())).collect())
+        }
+        .boxed()
+    }
 }
 
 // === impl Tcp ===

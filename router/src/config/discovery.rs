@@ -1,0 +1,64 @@
+//! Where workers are found besides those that are named one by one.
+
+use mesh::config::Invalid;
+use mesh::transport::Address;
+use serde::{Deserialize, Serialize};
+
+use super::{LoadSource, is_name, worker_server_name};
+
+/// Names that can be asked.
+const SOURCES_MAX: usize = 64;
+
+/// Workers of one tier behind a DNS name: every address that it has is one. What is found stays until the name has been
+/// answered without it twice, and while it is not answered at all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DnsOptions {
+    /// The name with the workers' port, as in `workers.example:50061`.
+    pub name: Address,
+    /// Their tier in the policy.
+    pub tier: String,
+    /// The DNS name that their certificates must have.
+    #[serde(default = "worker_server_name")]
+    pub server_name: String,
+    /// The region in which they compute; absent: as their tier says.
+    #[serde(default)]
+    pub region: Option<String>,
+    /// What they are asked for their load by.
+    #[serde(default)]
+    pub load: LoadSource,
+    /// Milliseconds between two questions, give or take a fifth by chance. The system's resolver does not say how long an
+    /// answer lives.
+    #[serde(default = "refresh_ms")]
+    pub refresh_ms: u64,
+    /// The least milliseconds between two questions, which a lost worker or a failure to answer brings on.
+    #[serde(default = "refresh_min_ms")]
+    pub refresh_min_ms: u64,
+}
+
+fn refresh_ms() -> u64 {
+    30_000
+}
+
+fn refresh_min_ms() -> u64 {
+    2_000
+}
+
+/// Checks all sources of one kind; `table` is the dotted key that holds them.
+pub(super) fn invalid_dns(sources: &[DnsOptions], table: &str, found: &mut Vec<Invalid>) {
+    let mut rule = |holds: bool, key: &str, problem: &str, mend: &str| {
+        Invalid::unless(found, holds, key, problem, mend);
+    };
+    rule(sources.len() <= SOURCES_MAX, table, "is too long", "ask at most 64 names");
+    for (index, source) in sources.iter().enumerate() {
+        let key = |field: &str| format!("{table}.{index}.{field}");
+        let named = source.name.host().is_some();
+        rule(named, &key("name"), "is no DNS name with a port", "write workers.example:50061");
+        let mend = "give 1 to 64 letters, digits, `-`, `_` or `.`";
+        rule(is_name(&source.tier), &key("tier"), "is no name", mend);
+        let calm = source.refresh_min_ms >= 100;
+        rule(calm, &key("refresh_min_ms"), "is a flood of questions", "give 100 milliseconds or more");
+        let ordered = source.refresh_ms >= source.refresh_min_ms;
+        rule(ordered, &key("refresh_ms"), "is less than refresh_min_ms", "give at least as much");
+    }
+}

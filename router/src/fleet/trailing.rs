@@ -1,0 +1,51 @@
+//! What a worker tells of its load behind the last event of an answer, in the trailers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prost::Message as _;
+use proto::orca::{self, OrcaLoadReport};
+use proto::v1;
+use tokio::time::{Instant, timeout};
+use tonic::Streaming;
+use tonic::metadata::MetadataMap;
+
+use super::entry::Entry;
+
+/// Trailers follow the last event at once; a caller's answer does not wait longer for its end than this.
+const WAIT_MAX: Duration = Duration::from_millis(100);
+/// After so long the next call's report is due.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+/// The end of an answer, of which the caller has everything.
+#[derive(Debug)]
+pub(crate) struct Trailing {
+    entry: Arc<Entry>,
+    rest: Streaming<v1::GenerateEvent>,
+}
+
+// === impl Trailing ===
+
+impl Trailing {
+    pub(super) fn new(entry: Arc<Entry>, rest: Streaming<v1::GenerateEvent>) -> Self {
+        Self { entry, rest }
+    }
+
+    /// Waits for the trailers of a worker that tells its load nowhere else, and takes it from there.
+    pub(crate) async fn heed(mut self) {
+        if !self.entry.heeds_calls() {
+            return;
+        }
+        // A worker that does not end its stream has said all the same that its answer is complete.
+        let Ok(Ok(Some(trailers))) = timeout(WAIT_MAX, self.rest.trailers()).await else { return };
+        if let Some(report) = report_in(&trailers) {
+            self.entry.hear_call(&report, INTERVAL, Instant::now());
+        }
+    }
+}
+
+/// The report in trailers; one that cannot be read is none.
+fn report_in(trailers: &MetadataMap) -> Option<OrcaLoadReport> {
+    let bytes = trailers.get_bin(orca::TRAILER)?.to_bytes().ok()?;
+    OrcaLoadReport::decode(bytes).ok()
+}
