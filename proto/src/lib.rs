@@ -25,6 +25,10 @@ pub mod v1 {
     unreachable_pub,
     unused_qualifications,
     clippy::all,
+    clippy::too_many_lines,
+    clippy::semicolon_if_nothing_returned,
+    clippy::needless_pass_by_value,
+    clippy::disallowed_types,
     clippy::allow_attributes_without_reason,
     rustdoc::all,
     reason = "generated; the .proto files carry the documentation"

@@ -16,7 +16,7 @@ use tracing::{Instrument as _, Span, field};
 use crate::dispatch::below::{broken, following, outcome};
 use crate::dispatch::{Begun, Dispatch, Leg};
 use crate::error::Error;
-use crate::fleet::Outcome;
+use crate::fleet::{Outcome, Trailing};
 
 /// An answer that has begun.
 #[derive(Debug)]
@@ -81,7 +81,9 @@ impl Answer {
             loop {
                 match self.next().await {
                     Next::Event(Event::Done(done)) => {
-                        yield Ok(event(Event::Done(self.done(done))));
+                        let (done, trailing) = self.done(done);
+                        yield Ok(event(Event::Done(done)));
+                        trailing.heed().await;
                         return;
                     }
                     // An answer begins once.
@@ -220,9 +222,10 @@ impl Answer {
     }
 
     /// The end as the caller is told it: with what only this hop knows, and what all workers came to.
-    fn done(self, mut done: v1::Done) -> v1::Done {
+    fn done(self, mut done: v1::Done) -> (v1::Done, Trailing) {
         let Self { leg, earlier, started, .. } = self;
-        let Leg { mut lease, stake, .. } = leg;
+        let Leg { mut lease, stake, rest, .. } = leg;
+        let trailing = lease.trailing(rest);
         let usage = done.usage.unwrap_or_default();
         if done.finish_reason() != v1::FinishReason::Interrupted {
             lease.done(usage.output_tokens.saturating_add(earlier.usage.output_tokens));
@@ -230,7 +233,7 @@ impl Answer {
         done.place = if earlier.workers == 0 { started.place } else { lease.place().to_string() };
         done.price_usd = stake.costs(&usage);
         stake.done(&started.request_id, &done);
-        earlier.into_total(done)
+        (earlier.into_total(done), trailing)
     }
 
     /// What the answer comes to where nobody can go on with it.

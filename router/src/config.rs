@@ -2,6 +2,7 @@
 
 mod breaker;
 mod hedge;
+mod discovery;
 
 use std::collections::HashSet;
 
@@ -19,9 +20,12 @@ use serde::{Deserialize, Serialize};
 
 pub use self::breaker::BreakerOptions;
 pub use self::hedge::HedgeOptions;
+pub use self::discovery::DnsOptions;
 
-/// Most workers that are chosen among one by one.
+/// Most workers that are named one by one.
 const WORKERS_MAX: usize = 1024;
+/// Most workers of all.
+const MEMBERS_MAX: usize = 16_384;
 
 /// The configuration of a router.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -65,8 +69,12 @@ pub struct Options {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FleetOptions {
-    /// Each worker.
+    /// Each worker that is named one by one.
     pub workers: Vec<WorkerOptions>,
+    /// DNS names that have workers behind them.
+    pub dns: Vec<DnsOptions>,
+    /// Workers of all sources together; those that are found when there are as many are left out.
+    pub workers_max: usize,
     /// Wanted milliseconds between a worker's reports.
     pub report_interval_ms: u32,
     /// Milliseconds without a report after which the last one is no longer believed, unless the worker grants only a
@@ -90,6 +98,21 @@ pub struct WorkerOptions {
     /// The region in which it computes; absent: as its tier says.
     #[serde(default)]
     pub region: Option<String>,
+    /// What it is asked for its load by.
+    #[serde(default)]
+    pub load: LoadSource,
+}
+
+/// What a worker is asked for its load by. Whatever this says, a worker that tells nothing by itself may tell it in the
+/// trailers of its answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LoadSource {
+    /// `causeway.v1.Fleet`, and ORCA where the worker does not have that.
+    #[default]
+    Causeway,
+    /// `xds.service.orca.v3.OpenRcaService`, which workers of other makes have.
+    Orca,
 }
 
 /// What a router does when a worker is lost, or falls silent, after its first token: another of the same model goes on.
@@ -212,7 +235,13 @@ impl ResumeOptions {
 
 impl Default for FleetOptions {
     fn default() -> Self {
-        Self { workers: Vec::new(), report_interval_ms: 200, stale_after_ms: 1_500 }
+        Self {
+            workers: Vec::new(),
+            dns: Vec::new(),
+            workers_max: WORKERS_MAX,
+            report_interval_ms: 200,
+            stale_after_ms: 1_500,
+        }
     }
 }
 
@@ -222,8 +251,12 @@ impl FleetOptions {
             Invalid::unless(found, holds, key, problem, mend);
         };
         let count = self.workers.len();
-        rule(count > 0, "fleet.workers", "is empty", "name at least one [[fleet.workers]]");
+        let mend = "name at least one [[fleet.workers]], or where to look for them, such as [[fleet.dns]]";
+        rule(count > 0 || !self.dns.is_empty(), "fleet.workers", "is empty", mend);
         rule(count <= WORKERS_MAX, "fleet.workers", "is too long", "name at most 1024 workers");
+        let room = (count.max(1)..=MEMBERS_MAX).contains(&self.workers_max);
+        let mend = "give at least as many as are named, and at most 16384";
+        rule(room, "fleet.workers_max", "is no number of workers", mend);
         rule(
             self.report_interval_ms > 0,
             "fleet.report_interval_ms",
@@ -247,6 +280,7 @@ impl FleetOptions {
                 "give each worker its own name",
             );
         }
+        discovery::invalid_dns(&self.dns, "fleet.dns", found);
     }
 }
 

@@ -9,31 +9,35 @@ mod standing;
 mod tardiness;
 mod entry;
 mod watch;
+mod discover;
+mod members;
 mod gauge;
 mod lease;
+mod trailing;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use dashmap::DashMap;
-use mesh::connect::Channel;
+use mesh::connect::ConnectOptions;
 use mesh::process::Rim;
 use policy::{Candidate, Excluded, Kind, Name, Rules, Version};
 use proto::v1;
-use rand::{RngExt as _, SeedableRng as _};
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use self::breaker::Breaker;
 pub(crate) use self::breaker::Outcome;
-use self::entry::{Entry, Who};
+pub use self::discover::Discovered;
+use self::discover::{Board, Member};
+use self::entry::Entry;
 pub(crate) use self::lease::Lease;
 use self::pool::Pools;
 use self::predict::Work;
 use self::standing::{Standing, spare};
-use self::watch::{Watching, watch};
-use crate::config::{Options, WorkerOptions};
+pub(crate) use self::trailing::Trailing;
+use self::watch::Watching;
+use crate::config::{BreakerOptions, FleetOptions, Options};
 use crate::error::Error;
 
 /// How a worker stands that is no longer known.
@@ -44,8 +48,16 @@ const GONE: Standing = Standing::Away("it has left the fleet");
 pub(crate) struct Fleet {
     workers: DashMap<Name, Arc<Entry>>,
     pools: Arc<Pools>,
+    board: Arc<Board>,
     watching: Watching,
-    seed: u64,
+    options: FleetOptions,
+    breaker: BreakerOptions,
+    connect: ConnectOptions,
+    rim: Rim,
+    stale_after: Duration,
+    /// Workers that were ever taken in, and those that were ever watched: each has its own random numbers.
+    admitted: AtomicU64,
+    followed: AtomicU64,
 }
 
 /// A worker, as it is described to callers.
@@ -67,23 +79,7 @@ impl Fleet {
     /// The configured workers, none of them called yet.
     pub(crate) fn new(options: &Options, rim: &Rim) -> Self {
         let stale_after = Duration::from_millis(options.fleet.stale_after_ms);
-        let workers = DashMap::new();
-        let pools = Arc::new(Pools::default());
-        for worker in &options.fleet.workers {
-            let place = Name::from(format!("{}/{}", worker.tier, worker.name));
-            let mut connect = options.connect.clone().expecting(&worker.server_name);
-            let seed = rim.seed.wrapping_add(workers.len() as u64);
-            connect.jitter_seed.get_or_insert(seed);
-            let breaker = Breaker::new(options.breaker.clone(), seed, Instant::now());
-            let (transport, identity) = (rim.transport.clone(), rim.identity.clone());
-            let who = Who {
-                place: place.clone(),
-                tier: worker.tier.as_str().into(),
-                region: worker.region.as_deref().map(Name::from),
-                channel: Channel::new(worker.address.clone(), transport, identity, connect),
-            };
-            workers.insert(place, Arc::new(Entry::new(who, stale_after, pools.clone(), breaker)));
-        }
+        let board = Board::new(&options.fleet);
         let watching = Watching {
             interval: Duration::from_millis(options.fleet.report_interval_ms.into()),
             silence_max: stale_after * 2,
@@ -91,18 +87,25 @@ impl Fleet {
                 Duration::from_millis(options.connect.reconnect_min_ms),
                 Duration::from_millis(options.connect.reconnect_max_ms),
             ),
+            lost: board.lost.clone(),
         };
-        Self { workers, pools, watching, seed: rim.seed }
-    }
-
-    /// Begins to watch every worker; dropping the set ends it.
-    pub(crate) fn watch(&self) -> JoinSet<()> {
-        let mut tasks = JoinSet::new();
-        for (index, entry) in self.entries().into_iter().enumerate() {
-            let mut random = rand::rngs::StdRng::seed_from_u64(self.seed.wrapping_add(index as u64));
-            tasks.spawn(watch(entry, self.watching.clone(), move || random.random_range(0.0..1.0)));
+        let fleet = Self {
+            workers: DashMap::new(),
+            pools: Arc::new(Pools::default()),
+            board,
+            watching,
+            options: options.fleet.clone(),
+            breaker: options.breaker.clone(),
+            connect: options.connect.clone(),
+            rim: rim.clone(),
+            stale_after,
+            admitted: AtomicU64::new(0),
+            followed: AtomicU64::new(0),
+        };
+        for worker in &options.fleet.workers {
+            fleet.admit(&Member::from(worker));
         }
-        tasks
+        fleet
     }
 
     /// Every worker as it is now for this work, by name.
@@ -213,15 +216,19 @@ impl Fleet {
     }
 }
 
-/// A worker in a tier that a policy does not price, or that is not for workers, is refused.
-pub(crate) fn check(workers: &[WorkerOptions], rules: &Rules) -> Result<(), hop::Error> {
-    let Some(worker) = workers.iter().find(|worker| kind(rules, &worker.tier).is_none()) else {
+/// Workers in a tier that a policy does not price, or that is not for workers, are refused.
+pub(crate) fn check(fleet: &FleetOptions, rules: &Rules) -> Result<(), hop::Error> {
+    let workers =
+        fleet.workers.iter().map(|worker| (format!("worker `{}` is in tier", worker.name), &worker.tier));
+    let named =
+        fleet.dns.iter().map(|source| (format!("`{}` names workers of tier", source.name), &source.tier));
+    let Some((what, tier)) = workers.chain(named).find(|(_, tier)| kind(rules, tier).is_none()) else {
         return Ok(());
     };
     let known = rules.tiers().iter().filter(|tier| kind(rules, &tier.name).is_some());
     Err(hop::Error::TierUnknown {
-        what: format!("worker `{}` is in tier", worker.name),
-        tier: worker.tier.clone(),
+        what,
+        tier: tier.clone(),
         wanted: "tier for workers",
         known: known.map(|tier| tier.name.to_string()).collect(),
     })

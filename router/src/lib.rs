@@ -26,7 +26,7 @@ pub use self::config::Options;
 use self::dispatch::{Dispatch, HOP};
 pub use self::error::{Error, Failure, Removed};
 use self::fleet::Fleet;
-pub use self::fleet::predict;
+pub use self::fleet::{Discovered, predict};
 use self::outlook::Outlooks;
 use self::service::Service;
 
@@ -48,7 +48,7 @@ pub struct Router {
 impl Router {
     /// Reads the policy, prepares the fleet and binds the listener. Workers are called by [`Router::run`].
     pub async fn bind(options: Options, rim: Rim) -> Result<Self, Error> {
-        let workers = options.fleet.workers.clone();
+        let workers = options.fleet.clone();
         let policies = hop::load(&options.policy, move |rules| fleet::check(&workers, rules))?;
         let fleet = Arc::new(Fleet::new(&options, &rim));
         let listener = rim.bind(&options.listen.address).await.map_err(Error::Bind)?;
@@ -93,13 +93,20 @@ impl Router {
         move || desk.report()
     }
 
+    /// What becomes of the places where workers are looked for.
+    pub fn discovered(&self) -> impl Fn() -> Vec<Discovered> + Send + Sync + use<> {
+        let fleet = self.fleet.clone();
+        move || fleet.discovered()
+    }
+
     /// Serves until `shutdown` completes and what was begun by then is done, or the drain deadline passes.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
         let Self { options, server, fleet, service, outlooks, desk, ended, .. } = self;
-        let (presence, routes) = Presence::announce(&stack::SERVICES, proto::DESCRIPTORS).await;
-        let stack = stack::stack(&options.limits, service, outlooks, routes);
         // Reports are watched to the last: what drains may still be sent to another worker.
         let watching = fleet.watch();
+        fleet.found().await;
+        let (presence, routes) = Presence::announce(&stack::SERVICES, proto::DESCRIPTORS).await;
+        let stack = stack::stack(&options.limits, service, outlooks, routes);
         let ending = async {
             shutdown.await;
             ended.send_replace(true);

@@ -187,6 +187,7 @@ impl Start<'_> {
                 address: address.clone(),
                 server_name: "worker.causeway".to_owned(),
                 region: None,
+                load: Default::default(),
             })
             .collect();
         Router::bind(options, self.rim("router")?).await.context("router")

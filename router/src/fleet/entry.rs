@@ -1,5 +1,7 @@
 //! One worker as this router knows it: how it is reached, what it last said, what it was sent, what it was seen to do.
 
+mod hearing;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +19,7 @@ use super::predict::{Moment, Prediction, Predictor, Seen, Ticket, Work};
 use super::report::Heard;
 use super::signs::Signs;
 use super::standing::Standing;
+use crate::config::LoadSource;
 
 /// A report is old when this many of its intervals have passed without the next, whatever the options say.
 const INTERVALS_MISSED_MAX: u32 = 2;
@@ -30,6 +33,8 @@ pub(super) struct Who {
     pub(super) tier: Name,
     /// Where it computes.
     pub(super) region: Option<Name>,
+    /// What it is asked for its load by.
+    pub(super) load: LoadSource,
     /// The way there, connected when first needed and again when lost.
     pub(super) channel: Channel,
 }
@@ -51,11 +56,17 @@ pub(super) struct Entry {
 struct State {
     link: Link,
     heard: Option<(Heard, Instant)>,
+    /// Whether that came with the answer to a call, and not by itself.
+    by_call: bool,
     predictor: Predictor,
     /// What the pool holds of this worker.
     share: Share,
     doubted: bool,
     breaker: Breaker,
+    /// Its source says that it takes no new work.
+    leaving: bool,
+    /// It has left the fleet, and the pool.
+    retired: bool,
 }
 
 /// What is known of the way to a worker.
@@ -77,10 +88,13 @@ impl Entry {
         let state = State {
             link: Link::Untried,
             heard: None,
+            by_call: false,
             predictor: Predictor::new(),
             share: Share::default(),
             doubted: false,
             breaker,
+            leaving: false,
+            retired: false,
         };
         let signs = Signs::default();
         Self { who, stale_after, born: Instant::now(), pools, signs, state: Mutex::new(state) }
@@ -115,10 +129,13 @@ impl Entry {
         if state.heard.as_ref().is_some_and(|(heard, _)| heard.draining) {
             return Standing::Away("it is about to end");
         }
+        if state.leaving {
+            return Standing::Away("it is being taken out of service");
+        }
         if let Some((cause, time)) = state.breaker.verdict(now).ejected {
             return Standing::Ejected { cause, time, success_rate: state.breaker.success_rate(now) };
         }
-        let reports = state.heard.as_ref().map(|(heard, _)| self.lifetime(heard));
+        let reports = state.heard.as_ref().filter(|_| !state.by_call).map(|(heard, _)| self.lifetime(heard));
         let patience = reports.unwrap_or(self.stale_after);
         let silent = self.signs.silent(self.age(now), patience, reports.is_some());
         silent.map_or(Standing::Fit, Standing::Silent)
@@ -137,7 +154,7 @@ impl Entry {
             heard.model.as_ref().map(|model| model.context_tokens_max).filter(|tokens| *tokens > 0);
         let moment = self.moment(state, now);
         candidate.latency = state.latency(work, &moment);
-        if state.link == Link::Up && moment.late == 0.0 {
+        if state.link == Link::Up && heard.load_known && moment.late == 0.0 {
             // What was sent since the report is not in it.
             let own = state.predictor.in_flight();
             let unseen = own.saturating_sub(heard.running.saturating_add(heard.waiting));
@@ -159,27 +176,23 @@ impl Entry {
         heard.model.as_ref().map(|model| model.name.clone())
     }
 
-    /// Takes a report and says when the next is due.
-    pub(super) fn hear(&self, report: v1::Report, interval_wanted: Duration, now: Instant) -> Duration {
-        let (heard, doubts) = Heard::from_report(report, interval_wanted);
+    /// Its source says whether it takes new work.
+    pub(super) fn set_leaving(&self, leaving: bool) {
+        self.state.lock().leaving = leaving;
+    }
+
+    /// It has left the fleet: what it is still doing says nothing of those who stay.
+    pub(super) fn retire(&self) {
         let mut state = self.state.lock();
-        if !doubts.is_empty() && !state.doubted {
-            let doubts = doubts.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-            tracing::warn!(place = %self.who.place, doubts, "a worker's report is believed in part only");
-        }
-        state.doubted = !doubts.is_empty();
-        let interval = heard.interval;
-        self.signs.heard(self.age(now));
-        state.is_up(now);
-        state.predictor.heard(heard.said(), self.seconds(now));
-        state.heard = Some((heard, now));
-        self.count(&mut state);
-        interval
+        self.pools.replace(&state.share, &Share::default());
+        (state.share, state.retired) = (Share::default(), true);
     }
 
     /// The worker answered, though not with a report.
     pub(super) fn reached(&self) {
-        self.state.lock().is_up(Instant::now());
+        let mut state = self.state.lock();
+        state.is_up(Instant::now());
+        self.count(&mut state);
     }
 
     /// The worker cannot be reached; what it said before is no longer true.
@@ -189,6 +202,7 @@ impl Entry {
             tracing::warn!(place = %self.who.place, reason, "a worker is lost");
         }
         state.link = Link::Down;
+        self.count(&mut state);
     }
 
     /// Counts a request that is about to be sent, until the lease is dropped.
@@ -274,7 +288,11 @@ impl Entry {
     }
 
     fn count(&self, state: &mut State) {
-        let now = Share::of(&state.predictor);
+        if state.retired {
+            return;
+        }
+        let old = state.link == Link::Down || self.moment(state, Instant::now()).late > 0.0;
+        let now = Share::of(&state.predictor, old);
         self.pools.replace(&state.share, &now);
         state.share = now;
     }
@@ -292,9 +310,11 @@ impl Entry {
         self.stale_after.max(heard.interval * INTERVALS_MISSED_MAX)
     }
 
-    /// A report that is old, or from before the worker was lost, is worth less and less.
+    /// A report that is old, or from before the worker was lost, is worth less and less; where none ever told of a load,
+    /// the pool's average stands for it.
     fn moment(&self, state: &State, now: Instant) -> Moment {
-        let late = state.heard.as_ref().map_or(0.0, |(heard, at)| {
+        let told = state.heard.as_ref().filter(|(heard, _)| heard.load_known);
+        let late = told.map_or(f64::INFINITY, |(heard, at)| {
             now.saturating_duration_since(*at).saturating_sub(self.lifetime(heard)).as_secs_f64()
         });
         Moment { now: self.seconds(now), late, pool: self.pools.mean() }

@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use mesh::connect::Channel;
 use policy::Name;
+use proto::v1;
 use tokio::time::Instant;
+use tonic::Streaming;
 
 use super::breaker::{Outcome, Pass};
 use super::entry::Entry;
 use super::gauge;
 use super::predict::Ticket;
+use super::trailing::Trailing;
 
 /// A stream whose reader held it up for more than this share of its time says nothing of the worker.
 const HELD_UP_MAX: f64 = 0.1;
@@ -102,6 +105,11 @@ impl Lease {
         if let Some(pass) = self.pass.take() {
             self.entry.ended(&pass, outcome);
         }
+    }
+
+    /// What stands behind the last event of its answer.
+    pub(crate) fn trailing(&self, rest: Streaming<v1::GenerateEvent>) -> Trailing {
+        Trailing::new(self.entry.clone(), rest)
     }
 
     /// The answer is complete.

@@ -10,8 +10,10 @@ use policy::Name;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::Instant;
 
 use super::Fleet;
+use super::breaker::Breaker;
 use super::discover::{self, Discovered, Member};
 use super::entry::{Entry, Who};
 use super::watch::watch;
@@ -58,7 +60,9 @@ impl Fleet {
     pub(super) fn admit(&self, member: &Member) -> Arc<Entry> {
         let number = self.admitted.fetch_add(1, Ordering::Relaxed);
         let mut connect = self.connect.clone().expecting(&member.server_name);
-        connect.jitter_seed.get_or_insert(self.rim.seed.wrapping_add(number));
+        let seed = self.rim.seed.wrapping_add(number);
+        connect.jitter_seed.get_or_insert(seed);
+        let breaker = Breaker::new(self.breaker.clone(), seed, Instant::now());
         let (transport, identity) = (self.rim.transport.clone(), self.rim.identity.clone());
         let place = place(member);
         let who = Who {
@@ -68,7 +72,7 @@ impl Fleet {
             load: member.load,
             channel: Channel::new(member.address.clone(), transport, identity, connect),
         };
-        let entry = Arc::new(Entry::new(who, self.stale_after, self.pools.clone()));
+        let entry = Arc::new(Entry::new(who, self.stale_after, self.pools.clone(), breaker));
         entry.set_leaving(member.leaving);
         self.workers.insert(place, entry.clone());
         entry

@@ -28,13 +28,14 @@ pub(super) struct Share {
 // === impl Share ===
 
 impl Share {
-    /// A worker as it is now.
-    pub(super) fn of(predictor: &Predictor) -> Self {
-        let (others, queued_tokens) = predictor.known();
+    /// A worker as it is now. One whose last report is too `old` says nothing of how loaded the others may be: the average
+    /// would outlive what it was made of.
+    pub(super) fn of(predictor: &Predictor, old: bool) -> Self {
+        let (others, queued_tokens) = if old { (0.0, 0.0) } else { predictor.known() };
         let rates = predictor.rates();
         let of = |rate: fn(Rates) -> f64| rates.map_or(0.0, rate);
         Self {
-            workers: 1.0,
+            workers: f64::from(u8::from(!old)),
             others,
             queued_tokens,
             timed: of(|_| 1.0),

@@ -1,10 +1,13 @@
 //! What a worker says of itself, believed only as far as it can be true.
 
+mod orca;
+
 use std::fmt;
 use std::time::Duration;
 
 use proto::v1;
 
+pub(super) use self::orca::Circumstances;
 use super::predict::Said;
 
 /// Longest model name, architecture, hash or quantisation that is kept, bytes.
@@ -27,6 +30,8 @@ pub(super) struct Heard {
     pub(super) interval: Duration,
     /// What it serves.
     pub(super) model: Option<v1::ModelDescription>,
+    /// Whether the counts below were said at all, or follow from what was.
+    pub(super) load_known: bool,
     /// Sequences in the batch.
     pub(super) running: u32,
     /// Sequences that wait for it.
@@ -66,13 +71,14 @@ impl Heard {
         };
         let rate = measured(
             "prefill_tokens_per_second",
-            report.prefill_tokens_per_second,
+            report.prefill_tokens_per_second.into(),
             &PREFILL_RATE,
             &mut doubts,
         );
         let heard = Self {
             interval: interval.clamp(INTERVAL.0, INTERVAL.1),
             model: report.model.map(shorten),
+            load_known: true,
             running: sequences("running", report.running, &mut doubts),
             waiting: sequences("waiting", report.waiting, &mut doubts),
             running_max: sequences("running_max", report.running_max, &mut doubts),
@@ -81,7 +87,7 @@ impl Heard {
             seconds_per_prompt_token: rate.map(f64::recip),
             seconds_per_output_token: measured(
                 "seconds_per_output_token",
-                report.seconds_per_output_token,
+                report.seconds_per_output_token.into(),
                 &TOKEN_SECONDS,
                 &mut doubts,
             ),
@@ -114,19 +120,18 @@ impl fmt::Display for Doubt {
 
 fn measured(
     field: &'static str,
-    said: f32,
+    said: f64,
     possible: &std::ops::RangeInclusive<f64>,
     doubts: &mut Vec<Doubt>,
 ) -> Option<f64> {
-    let value = f64::from(said);
-    if value == 0.0 {
+    if said == 0.0 {
         return None;
     }
     // NaN is in no range.
-    if possible.contains(&value) {
-        return Some(value);
+    if possible.contains(&said) {
+        return Some(said);
     }
-    doubts.push(Doubt { field, said: value });
+    doubts.push(Doubt { field, said });
     None
 }
 

@@ -15,4 +15,6 @@ mod record;
 mod rollout;
 mod budget;
 mod prospects;
+mod foreign;
+mod membership;
 mod sockets;

@@ -235,14 +235,14 @@ fn steady() -> Vec<Step> {
 async fn a_new_worker_is_neither_flooded_nor_starved() {
     let (road, names) = road(3, &[0, 1]).await;
     road.workers.iter().for_each(|worker| worker.state.set_script(steady()));
-    let warm = load(&road, 25, 200).await;
+    let warm = load(&road, 120, 100).await;
     assert_eq!(warm[&2], 0);
     names.name(NAME, addresses(&[0, 1, 2]));
     // It joins while the load goes on, and its share is looked at from then on.
     while road.workers[2].state.seen().is_empty() {
-        load(&road, 25, 50).await;
+        load(&road, 120, 50).await;
     }
-    let shares = load(&road, 25, 300).await;
+    let shares = load(&road, 80, 300).await;
     assert!((50..=150).contains(&shares[&2]), "a fair share is 100: {shares:?}");
 }
 

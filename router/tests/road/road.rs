@@ -71,6 +71,7 @@ pub(crate) struct Road {
     pub(crate) channel: Channel,
     pub(crate) workers: Vec<Worker>,
     pub(crate) policies: Box<dyn Fn() -> mesh::rollout::Report + Send + Sync>,
+    pub(crate) discovered: Box<dyn Fn() -> Vec<router::Discovered> + Send + Sync>,
     stop: Option<oneshot::Sender<()>>,
     task: Option<tokio::task::JoinHandle<Result<(), Error>>>,
     _policy: tempfile::NamedTempFile,
@@ -108,6 +109,7 @@ pub(crate) fn options(places: &[(&str, Address)], policy: &tempfile::NamedTempFi
             address: address.clone(),
             server_name: "worker.causeway".into(),
             region: None,
+            load: Default::default(),
         }
     };
     let mut options = Options::default();
@@ -168,13 +170,15 @@ impl Road {
         let router = Router::bind(options, rim.clone()).await.unwrap();
         let address = router.address().clone();
         let policies = Box::new(router.policies());
+        let discovered = Box::new(router.discovered());
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(router.run(async { drop(stopped.await) }));
         let connect = ConnectOptions::default().expecting("router.causeway");
         let channel = Channel::new(address, rim.transport.clone(), rim.identity.clone(), connect);
         let client = GenerationClient::new(channel.clone());
         let (stop, task) = (Some(stop), Some(task));
-        let mut road = Self { rim, client, channel, workers, policies, stop, task, _policy: policy };
+        let mut road =
+            Self { rim, client, channel, workers, policies, discovered, stop, task, _policy: policy };
         road.until(|places| places.iter().filter(|place| place.model.is_some()).count() == heard).await;
         road
     }

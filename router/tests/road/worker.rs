@@ -18,6 +18,8 @@ use tonic::service::Routes;
 use tonic::{Code, Request, Response, Status};
 use tower::Layer as _;
 
+use crate::foreign::Orca;
+
 /// How long a worker reports before it must be asked again.
 pub(crate) const REPORTS_FOR: Duration = Duration::from_secs(30);
 
@@ -36,6 +38,8 @@ pub(crate) enum Step {
     Fail(Code, &'static str),
     /// Nothing happens for this many milliseconds.
     Wait(u64),
+    /// The same, for this many with each answer under way.
+    Share(u64),
     /// Nothing happens any more.
     Hang,
     /// The call is refused before its stream, with this pushback in milliseconds.
@@ -64,6 +68,7 @@ pub(crate) struct Worker {
 pub(crate) struct State {
     /// What it reports; `None`: it does not know the call.
     report: watch::Sender<Option<v1::Report>>,
+    pub(crate) orca: Orca,
     script: Arc<Mutex<Vec<Step>>>,
     seen: Arc<Mutex<Vec<Seen>>>,
     /// Answers under way.
@@ -112,12 +117,15 @@ impl Worker {
         let server = Server::new(options, listener, rim.identity.clone());
         let state = State {
             report: watch::Sender::new(report),
+            orca: Orca::default(),
             script: Arc::new(Mutex::new(script)),
             seen: Arc::default(),
             open: watch::Sender::new(0),
         };
         let routes = Routes::new(GenerationServer::new(state.clone()));
-        let routes = routes.add_service(FleetServer::new(state.clone())).prepare();
+        let routes = routes.add_service(FleetServer::new(state.clone()));
+        let routes = routes.add_service(state.orca.service()).prepare();
+        let routes = mesh::trailers::layer(state.orca.trailers()).layer(routes);
         // As in the real worker, every stream ends in time, that of the reports included.
         let deadline = DeadlineLayer { default: REPORTS_FOR, max: Duration::from_secs(600) };
         let stack = deadline.layer(routes);
@@ -228,6 +236,7 @@ impl Generation for State {
             return Err(status);
         }
         let open = Open::new(self.open.clone());
+        let shared = self.open.subscribe();
         let stream = async_stream::stream! {
             let _open = open;
             let mut index = request.resume.as_ref().map_or(0, |resume| resume.token_ids.len()) as u32;
@@ -252,6 +261,11 @@ impl Generation for State {
                     }
                     Step::Wait(ms) => {
                         tokio::time::sleep(Duration::from_millis(ms)).await;
+                        continue;
+                    }
+                    Step::Share(ms) => {
+                        let answers = *shared.borrow() as u64;
+                        tokio::time::sleep(Duration::from_millis(ms * answers)).await;
                         continue;
                     }
                     Step::Hang => std::future::pending().await,
