@@ -65,6 +65,8 @@ struct State {
     breaker: Breaker,
     /// Its source says that it takes no new work.
     leaving: bool,
+    /// Its health says the same.
+    resting: bool,
     /// It has left the fleet, and the pool.
     retired: bool,
 }
@@ -94,6 +96,7 @@ impl Entry {
             doubted: false,
             breaker,
             leaving: false,
+            resting: false,
             retired: false,
         };
         let signs = Signs::default();
@@ -131,6 +134,9 @@ impl Entry {
         }
         if state.leaving {
             return Standing::Away("it is being taken out of service");
+        }
+        if state.resting {
+            return Standing::Away("it says that it is not serving");
         }
         if let Some((cause, time)) = state.breaker.verdict(now).ejected {
             return Standing::Ejected { cause, time, success_rate: state.breaker.success_rate(now) };
@@ -179,6 +185,15 @@ impl Entry {
     /// Its source says whether it takes new work.
     pub(super) fn set_leaving(&self, leaving: bool) {
         self.state.lock().leaving = leaving;
+    }
+
+    /// Its health says whether it serves.
+    pub(super) fn set_serving(&self, serving: bool) {
+        let mut state = self.state.lock();
+        if state.resting == serving {
+            tracing::info!(place = %self.who.place, serving, "a worker's health has changed");
+        }
+        state.resting = !serving;
     }
 
     /// It has left the fleet: what it is still doing says nothing of those who stay.

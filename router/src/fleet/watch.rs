@@ -1,6 +1,7 @@
 //! Keeps one stream of reports open per worker, and says when a worker cannot be reached.
 
 mod orca;
+mod health;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +35,13 @@ pub(super) struct Watching {
 }
 
 /// Watches until dropped.
-pub(super) async fn watch(entry: Arc<Entry>, watching: Watching, mut random: impl FnMut() -> f64) {
+pub(super) async fn watch(entry: Arc<Entry>, watching: Watching, random: impl FnMut() -> f64) {
+    let health = health::watch(entry.clone(), watching.clone());
+    tokio::join!(health, listen(entry, watching, random));
+}
+
+/// Listens to reports, whichever way they come.
+async fn listen(entry: Arc<Entry>, watching: Watching, mut random: impl FnMut() -> f64) {
     let mut wait = watching.retry.0;
     loop {
         let before = Instant::now();

@@ -11,9 +11,12 @@ use proto::v1;
 use router::config::LoadSource;
 use tokio::sync::watch;
 use tokio::time::{interval, sleep};
-use tokio_stream::wrappers::IntervalStream;
+use tokio_stream::wrappers::{IntervalStream, WatchStream};
 use tonic::metadata::{Binary, MetadataValue};
 use tonic::{Request, Response, Status};
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_server::{Health, HealthServer};
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use crate::road::{Answer, Planned, Road, memory, question, question_at};
 use crate::worker::{Step, short_answer};
@@ -25,19 +28,34 @@ pub(crate) struct Orca {
     report: watch::Sender<Option<(Duration, OrcaLoadReport)>>,
     trailer: Arc<Mutex<Option<OrcaLoadReport>>>,
     asked: Arc<Mutex<Vec<OrcaLoadReportRequest>>>,
+    /// Of which service it says what; `None`: it has no health service.
+    health: watch::Sender<Option<(&'static str, ServingStatus)>>,
 }
 
 // === impl Orca ===
 
 impl Default for Orca {
     fn default() -> Self {
-        Self { report: watch::Sender::new(None), trailer: Arc::default(), asked: Arc::default() }
+        Self {
+            report: watch::Sender::new(None),
+            trailer: Arc::default(),
+            asked: Arc::default(),
+            health: watch::Sender::new(None),
+        }
     }
 }
 
 impl Orca {
     pub(crate) fn service(&self) -> OpenRcaServiceServer<Self> {
         OpenRcaServiceServer::new(self.clone())
+    }
+
+    pub(crate) fn health(&self) -> HealthServer<Self> {
+        HealthServer::new(self.clone())
+    }
+
+    fn set_health(&self, service: &'static str, status: ServingStatus) {
+        self.health.send_replace(Some((service, status)));
     }
 
     /// Edits the trailers of every answer.
@@ -77,6 +95,30 @@ impl OpenRcaService for Orca {
             async move { report.map(|(_, report)| Ok(report)) }
         });
         Ok(Response::new(reports.boxed()))
+    }
+}
+
+#[tonic::async_trait]
+impl Health for Orca {
+    type WatchStream = BoxStream<'static, Result<HealthCheckResponse, Status>>;
+
+    async fn watch(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let known = *self.health.borrow();
+        let (service, _) = known.ok_or_else(|| Status::unimplemented("no health here"))?;
+        if service != request.into_inner().service {
+            return Err(Status::not_found("no such service"));
+        }
+        let said = WatchStream::new(self.health.subscribe()).filter_map(|said| async move {
+            said.map(|(_, status)| Ok(HealthCheckResponse { status: status.into() }))
+        });
+        Ok(Response::new(said.boxed()))
+    }
+
+    async fn check(&self, _: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
+        Err(Status::unimplemented("it is watched"))
     }
 }
 
@@ -216,4 +258,31 @@ async fn a_worker_that_never_ends_its_stream_holds_its_caller_for_a_moment_only(
     let before = tokio::time::Instant::now();
     road.ask(question()).await.unwrap();
     assert!(before.elapsed() <= Duration::from_millis(150), "{:?}", before.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_says_it_is_not_serving_is_sent_nothing_until_it_is() {
+    for service in ["causeway.v1.Generation", ""] {
+        let mut road = Road::lay(crate::road::both()).await;
+        let worker = road.workers[0].state.clone();
+        // It had no such service when it was asked first.
+        worker.orca.set_health(service, ServingStatus::NotServing);
+        sleep(Duration::from_secs(65)).await;
+        let answer = road.ask(question()).await.unwrap();
+        assert_eq!(answer.place(), "quick/b");
+        let removal = answer.candidate("slow/a").removal.as_ref().unwrap();
+        assert_eq!(
+            (removal.code.as_str(), removal.text.as_str()),
+            ("unhealthy", "it takes no work: it says that it is not serving")
+        );
+        // It stands beyond the end of a watch.
+        sleep(Duration::from_secs(65)).await;
+        assert_eq!(road.ask(question()).await.unwrap().place(), "quick/b");
+        worker.orca.set_health(service, ServingStatus::Serving);
+        sleep(Duration::from_millis(50)).await;
+        assert_eq!(road.ask(question()).await.unwrap().place(), "slow/a");
+        worker.orca.set_health(service, ServingStatus::Unknown);
+        sleep(Duration::from_millis(50)).await;
+        assert_eq!(road.ask(question()).await.unwrap().place(), "slow/a", "who does not know serves");
+    }
 }

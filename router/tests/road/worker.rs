@@ -124,6 +124,7 @@ impl Worker {
         };
         let routes = Routes::new(GenerationServer::new(state.clone()));
         let routes = routes.add_service(FleetServer::new(state.clone()));
+        let routes = routes.add_service(state.orca.health());
         let routes = routes.add_service(state.orca.service()).prepare();
         let routes = mesh::trailers::layer(state.orca.trailers()).layer(routes);
         // As in the real worker, every stream ends in time, that of the reports included.
