@@ -19,8 +19,8 @@ use mesh::transport::Address;
 use serde::{Deserialize, Serialize};
 
 pub use self::breaker::BreakerOptions;
+pub use self::discovery::{DnsOptions, KubernetesOptions};
 pub use self::hedge::HedgeOptions;
-pub use self::discovery::DnsOptions;
 
 /// Most workers that are named one by one.
 const WORKERS_MAX: usize = 1024;
@@ -73,6 +73,8 @@ pub struct FleetOptions {
     pub workers: Vec<WorkerOptions>,
     /// DNS names that have workers behind them.
     pub dns: Vec<DnsOptions>,
+    /// Kubernetes services that have workers behind them.
+    pub kubernetes: Vec<KubernetesOptions>,
     /// Workers of all sources together; those that are found when there are as many are left out.
     pub workers_max: usize,
     /// Wanted milliseconds between a worker's reports.
@@ -238,6 +240,7 @@ impl Default for FleetOptions {
         Self {
             workers: Vec::new(),
             dns: Vec::new(),
+            kubernetes: Vec::new(),
             workers_max: WORKERS_MAX,
             report_interval_ms: 200,
             stale_after_ms: 1_500,
@@ -252,7 +255,8 @@ impl FleetOptions {
         };
         let count = self.workers.len();
         let mend = "name at least one [[fleet.workers]], or where to look for them, such as [[fleet.dns]]";
-        rule(count > 0 || !self.dns.is_empty(), "fleet.workers", "is empty", mend);
+        let sought = self.dns.len() + self.kubernetes.len() > 0;
+        rule(count > 0 || sought, "fleet.workers", "is empty", mend);
         rule(count <= WORKERS_MAX, "fleet.workers", "is too long", "name at most 1024 workers");
         let room = (count.max(1)..=MEMBERS_MAX).contains(&self.workers_max);
         let mend = "give at least as many as are named, and at most 16384";
@@ -281,11 +285,12 @@ impl FleetOptions {
             );
         }
         discovery::invalid_dns(&self.dns, "fleet.dns", found);
+        discovery::invalid_kubernetes(&self.kubernetes, "fleet.kubernetes", found);
     }
 }
 
 /// A place is `tier/worker`, stands in messages and in policies, and must not hide what it is.
-fn is_name(text: &str) -> bool {
+pub(crate) fn is_name(text: &str) -> bool {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
     (1..=64).contains(&text.len()) && text.chars().all(plain)
 }

@@ -218,11 +218,14 @@ impl Fleet {
 
 /// Workers in a tier that a policy does not price, or that is not for workers, are refused.
 pub(crate) fn check(fleet: &FleetOptions, rules: &Rules) -> Result<(), hop::Error> {
-    let workers =
-        fleet.workers.iter().map(|worker| (format!("worker `{}` is in tier", worker.name), &worker.tier));
-    let named =
-        fleet.dns.iter().map(|source| (format!("`{}` names workers of tier", source.name), &source.tier));
-    let Some((what, tier)) = workers.chain(named).find(|(_, tier)| kind(rules, tier).is_none()) else {
+    let workers = fleet.workers.iter();
+    let workers = workers.map(|worker| (format!("worker `{}` is in tier", worker.name), &worker.tier));
+    let named = fleet.dns.iter();
+    let named = named.map(|source| (format!("`{}` names workers of tier", source.name), &source.tier));
+    let served = fleet.kubernetes.iter();
+    let served = served.map(|one| (format!("service `{}` has workers of tier", one.service), &one.tier));
+    let mut all = workers.chain(named).chain(served);
+    let Some((what, tier)) = all.find(|(_, tier)| kind(rules, tier).is_none()) else {
         return Ok(());
     };
     let known = rules.tiers().iter().filter(|tier| kind(rules, &tier.name).is_some());

@@ -28,6 +28,29 @@ fn what_is_needed_is_a_policy_and_a_worker() {
 }
 
 #[test]
+fn workers_can_be_looked_for() {
+    let with = |more: &str| format!("[policy]\nfile = \"policy.toml\"\n[[fleet.{more}");
+    let dns = "dns]]\ntier = \"cloud\"\nname = \"workers.example:50061\"\n";
+    check(&with(dns), Ok(()));
+    check(&with(&format!("{dns}load = \"orca\"\nregion = \"DE\"")), Ok(()));
+    check(&with(&format!("{dns}load = \"xds\"")), Err("load"));
+    check(&with(&format!("{dns}refresh_min_ms = 1")), Err("`fleet.dns.0.refresh_min_ms` is a flood"));
+    check(&with(&format!("{dns}refresh_ms = 1000")), Err("`fleet.dns.0.refresh_ms` is less"));
+    check(
+        &with(&dns.replace("workers.example:50061", "unix:/run/w")),
+        Err("`fleet.dns.0.name` is no DNS name"),
+    );
+    let kubernetes = "kubernetes]]\ntier = \"cloud\"\nservice = \"workers\"\n";
+    check(&with(kubernetes), Ok(()));
+    check(&with(&kubernetes.replace("workers", "a/b")), Err("`fleet.kubernetes.0.service` is no name"));
+    check(&with(&format!("{kubernetes}plaintext = true")), Err("`fleet.kubernetes.0.plaintext`"));
+    let local = "plaintext = true\napi = \"127.0.0.1:8001\"";
+    check(&with(&format!("{kubernetes}{local}")), Ok(()));
+    let crowd = "[fleet]\nworkers_max = 0\n[policy]\nfile = \"policy.toml\"\n";
+    check(&format!("{crowd}{WORKER}"), Err("`fleet.workers_max`"));
+}
+
+#[test]
 fn what_cannot_work_is_refused_by_its_key() {
     let with = |more: &str| format!("{more}\n[policy]\nfile = \"policy.toml\"\n{WORKER}");
     check(&with("[retry]\nattempts_max = 0"), Err("`retry.attempts_max` is zero"));

@@ -1,6 +1,7 @@
 //! Where workers are found: sources tell who belongs to the fleet, and what they told last is kept while they are silent.
 
 mod dns;
+mod kubernetes;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,9 +92,12 @@ pub(super) struct Publisher {
 /// Begins to ask every source; dropping the set ends it.
 pub(super) fn start(board: &Arc<Board>, options: &FleetOptions, rim: &Rim) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    let publishers = (0..).map(|index| Publisher { board: board.clone(), index });
-    for (options, publisher) in options.dns.iter().zip(publishers) {
+    let mut publishers = (0..).map(|index| Publisher { board: board.clone(), index });
+    for (options, publisher) in options.dns.iter().zip(&mut publishers) {
         tasks.spawn(dns::ask(options.clone(), rim.clone(), publisher));
+    }
+    for (options, publisher) in options.kubernetes.iter().zip(&mut publishers) {
+        tasks.spawn(kubernetes::ask(options.clone(), rim.clone(), publisher));
     }
     tasks
 }
@@ -104,9 +108,12 @@ impl Board {
     /// The sources that are configured, of which none has told anything.
     pub(super) fn new(options: &FleetOptions) -> Arc<Self> {
         let dns = options.dns.iter().map(|source| format!("dns {}", source.name));
+        let kubernetes = options.kubernetes.iter();
+        let kubernetes =
+            kubernetes.map(|source| format!("kubernetes {}/{}", source.namespace, source.service));
         let told = |source| Told { source, members: Arc::default(), at: None, failures: 0 };
         Arc::new(Self {
-            told: Mutex::new(dns.map(told).collect()),
+            told: Mutex::new(dns.chain(kubernetes).map(told).collect()),
             edition: watch::Sender::new(0),
             lost: Arc::default(),
         })

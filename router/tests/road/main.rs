@@ -17,4 +17,5 @@ mod budget;
 mod prospects;
 mod foreign;
 mod membership;
+mod kubernetes;
 mod sockets;

@@ -11,15 +11,24 @@ use tonic::body::Body;
 
 use super::ConnectOptions;
 use crate::status;
-use crate::tls::{Identity, server_name};
+use crate::tls::{Identity, Trust, server_name};
 use crate::transport::{Address, BoxIo, Transport};
+
+/// By what a connection is secured.
+#[derive(Clone)]
+pub(super) enum Security {
+    /// Both ends show who they are.
+    Identity(Identity),
+    /// Only the server does.
+    Trust(Trust),
+}
 
 /// Everything that a connection is made of.
 pub(super) struct Dial {
     pub(super) address: Address,
     pub(super) options: ConnectOptions,
     transport: Arc<dyn Transport>,
-    identity: Option<Identity>,
+    security: Option<Security>,
     http2: http2::Builder<TokioExecutor>,
 }
 
@@ -30,7 +39,7 @@ impl Dial {
     pub(super) fn new(
         address: Address,
         transport: Arc<dyn Transport>,
-        identity: Option<Identity>,
+        security: Option<Security>,
         options: ConnectOptions,
     ) -> Self {
         let mut http2 = http2::Builder::new(TokioExecutor::new());
@@ -42,7 +51,7 @@ impl Dial {
             .keep_alive_interval(Duration::from_millis(options.keepalive_interval_ms))
             .keep_alive_timeout(Duration::from_millis(options.keepalive_timeout_ms))
             .keep_alive_while_idle(options.keepalive_while_idle);
-        Dial { address, options, transport, identity, http2 }
+        Dial { address, options, transport, security, http2 }
     }
 
     /// Connects within the configured time, or says why not.
@@ -56,18 +65,22 @@ impl Dial {
 
     async fn attempt(&self) -> Result<(http2::SendRequest<Body>, Connection), String> {
         let io = self.transport.connect(&self.address).await.map_err(|error| status::chain(&error))?;
-        let io = match &self.identity {
-            Some(identity) => self.secure(io, identity).await?,
+        let io = match &self.security {
+            Some(security) => self.secure(io, security).await?,
             None => io,
         };
         self.http2.handshake(TokioIo::new(io)).await.map_err(|error| status::chain(&error))
     }
 
-    async fn secure(&self, io: BoxIo, identity: &Identity) -> Result<BoxIo, String> {
+    async fn secure(&self, io: BoxIo, security: &Security) -> Result<BoxIo, String> {
         let name = self.options.server_name.as_deref().or(self.address.host()).unwrap_or("localhost");
         let name =
             server_name(name).map_err(|error| format!("`{name}` cannot be a server's name: {error}"))?;
-        let stream = TlsConnector::from(identity.client()).connect(name, io).await;
+        let config = match security {
+            Security::Identity(identity) => identity.client(),
+            Security::Trust(trust) => trust.client(),
+        };
+        let stream = TlsConnector::from(config).connect(name, io).await;
         Ok(Box::new(stream.map_err(|error| format!("TLS: {}", status::chain(&error)))?))
     }
 }

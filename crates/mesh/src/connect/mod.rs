@@ -22,14 +22,14 @@ use tonic::Status;
 use tonic::body::Body;
 use tower::Service;
 
-use self::dial::Dial;
+use self::dial::{Dial, Security};
 pub use self::link::ConnectionState;
 use self::link::{Link, Session};
 pub use self::options::ConnectOptions;
 use crate::admit::Permitted;
 use crate::deadline::{Bounded, Deadline, exceeded, parse_grpc_timeout};
 use crate::status;
-use crate::tls::Identity;
+use crate::tls::{Identity, Trust};
 use crate::transport::{Address, Transport};
 
 /// What a channel calls itself where the caller did not.
@@ -77,10 +77,31 @@ impl Channel {
         identity: Option<Identity>,
         options: ConnectOptions,
     ) -> Self {
+        Self::secured(address, transport, identity.map(Security::Identity), options)
+    }
+
+    /// A channel to a server of others, which is shown no certificate and must have one of an authority that is trusted.
+    /// Without that it speaks plaintext.
+    #[must_use]
+    pub fn trusting(
+        address: Address,
+        transport: Arc<dyn Transport>,
+        trust: Option<Trust>,
+        options: ConnectOptions,
+    ) -> Self {
+        Self::secured(address, transport, trust.map(Security::Trust), options)
+    }
+
+    fn secured(
+        address: Address,
+        transport: Arc<dyn Transport>,
+        security: Option<Security>,
+        options: ConnectOptions,
+    ) -> Self {
         let in_flight_max = options.in_flight_max.clamp(1, Semaphore::MAX_PERMITS);
-        let scheme = if identity.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
+        let scheme = if security.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
         let authority = authority(&address);
-        let link = Link::new(Dial::new(address, transport, identity, options));
+        let link = Link::new(Dial::new(address, transport, security, options));
         let permits = Arc::new(Semaphore::new(in_flight_max));
         Channel { inner: Arc::new(Inner { link, permits, in_flight_max, scheme, authority }) }
     }

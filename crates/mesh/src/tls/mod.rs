@@ -1,11 +1,12 @@
 //! Who a process is and whom it believes: certificates for both ends of every connection.
 //!
-//! Both ends always show a certificate of the same authority. A peer's name is its SPIFFE identifier, taken from
+//! Peers always show each other a certificate of the same authority. A peer's name is its SPIFFE identifier, taken from
 //! the certificate, never from anything that the peer says.
 
 mod authority;
 mod error;
 mod identity;
+mod trust;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,7 @@ pub use self::authority::{Authority, IssuedPem};
 pub use self::error::Error;
 pub use self::identity::{Identity, IdentityFiles, Peer};
 pub(crate) use self::identity::{is_server_name, server_name};
+pub use self::trust::Trust;
 
 /// The trust domain of every identifier: `spiffe://causeway.local/...`.
 pub const TRUST_DOMAIN: &str = "causeway.local";

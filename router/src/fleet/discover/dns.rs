@@ -89,7 +89,7 @@ impl Addresses {
 }
 
 /// A worker's name where it has none but its address: letters, digits, `-` and `.`.
-fn named(address: &Address) -> String {
+pub(super) fn named(address: &Address) -> String {
     let text = address.to_string();
     let plain = text.chars().filter(|letter| !matches!(letter, '[' | ']'));
     plain.map(|letter| if letter.is_ascii_alphanumeric() || letter == '.' { letter } else { '-' }).collect()
