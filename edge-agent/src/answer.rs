@@ -25,6 +25,8 @@ pub(crate) struct Begun {
 pub(crate) enum Setback {
     /// Another place may do better.
     Elsewhere(Failure),
+    /// Another place may, though none of its kind: what may be tried again there is spent.
+    Spent(Failure),
     /// No other place would judge otherwise.
     Final(Error),
 }
@@ -45,7 +47,7 @@ impl Setback {
     /// Its status code, for the span of the attempt.
     pub(crate) fn code(&self) -> Code {
         match self {
-            Self::Elsewhere(failure) => failure.code,
+            Self::Elsewhere(failure) | Self::Spent(failure) => failure.code,
             Self::Final(error) => error.status().code(),
         }
     }

@@ -1,5 +1,6 @@
 //! What an agent runs with: every table of its configuration, its defaults, and what makes it unusable.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,6 +15,9 @@ use mesh::telemetry::TelemetryOptions;
 use mesh::tls::IdentityFiles;
 use mesh::transport::Address;
 use serde::{Deserialize, Serialize};
+
+/// More routers than these are a load balancer's business.
+const ALTERNATIVES_MAX: usize = 8;
 
 /// The configuration of an agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -93,6 +97,12 @@ pub struct ModelOptions {
 pub struct UpstreamOptions {
     /// Where it listens; unset, nothing leaves the device.
     pub address: Option<Address>,
+    /// Other routers of the same fleet, in the order in which they are asked when those before them cannot be reached.
+    pub alternatives: Vec<Address>,
+    /// Times that one answer is gone on with when its router is lost in the midst of it; 0: it ends there.
+    pub resumes_max: u32,
+    /// Milliseconds for which a router is sought then.
+    pub resume_wait_ms: u64,
     /// The DNS name that its certificate must have.
     pub server_name: String,
     /// Wanted milliseconds between its outlooks.
@@ -220,6 +230,9 @@ impl Default for UpstreamOptions {
     fn default() -> Self {
         Self {
             address: None,
+            alternatives: Vec::new(),
+            resumes_max: 4,
+            resume_wait_ms: 5_000,
             server_name: "router.causeway".to_owned(),
             outlook_interval_ms: 1_000,
             stale_after_ms: 5_000,
@@ -232,6 +245,14 @@ impl UpstreamOptions {
         let mut rule = |holds: bool, key: &str, problem: &str, mend: &str| {
             Invalid::unless(found, holds, key, problem, mend);
         };
+        let mend = "give upstream.address first";
+        let after = self.alternatives.is_empty() || self.address.is_some();
+        rule(after, "upstream.alternatives", "are alternatives to nothing", mend);
+        let all: HashSet<_> = self.address.iter().chain(&self.alternatives).collect();
+        let apart = all.len() == self.alternatives.len() + usize::from(self.address.is_some());
+        rule(apart, "upstream.alternatives", "name an address twice", "name each router once");
+        let few = self.alternatives.len() <= ALTERNATIVES_MAX;
+        rule(few, "upstream.alternatives", "are too many", "name at most 8");
         let mend = "give 1 millisecond or more";
         rule(self.outlook_interval_ms > 0, "upstream.outlook_interval_ms", "is zero, which is a flood", mend);
         let patient = self.stale_after_ms >= u64::from(self.outlook_interval_ms);

@@ -1,6 +1,7 @@
 //! Asks the upstream: what it may be expected to do, and then to do it.
 
 mod outlook;
+mod routers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use mesh::admit::RETRY_PUSHBACK;
 use mesh::connect::{Channel, ConnectionState};
 use mesh::deadline::Deadline;
 use mesh::process::Rim;
+use mesh::transport::Address;
 use policy::{Candidate, Kind, Name, Rules};
 use proto::v1;
 use proto::v1::generate_event::Event;
@@ -19,6 +21,7 @@ use tonic::{Code, Status, Streaming};
 use tracing::Span;
 
 use self::outlook::Outlook;
+pub(crate) use self::routers::{Ask, Upstreams};
 use crate::answer::{Begun, Setback, clipped};
 use crate::config::Options;
 use crate::error::{Error, Failure};
@@ -28,9 +31,9 @@ const EVENT_BYTES_MAX: usize = 1 << 20;
 /// The longest pushback that is believed.
 const PUSHBACK_MAX: Duration = Duration::from_secs(60);
 
-/// The upstream and what it lately said of itself.
+/// One router above, or whatever stands in its place, and what it lately said of itself.
 #[derive(Clone, Debug)]
-pub(crate) struct Upstream {
+struct Upstream {
     channel: Channel,
     outlook: Arc<Outlook>,
 }
@@ -38,21 +41,20 @@ pub(crate) struct Upstream {
 // === impl Upstream ===
 
 impl Upstream {
-    /// The upstream of the options, not called yet.
-    pub(crate) fn new(options: &Options, rim: &Rim) -> Option<Self> {
-        let address = options.upstream.address.clone()?;
+    /// The one at this address, not called yet.
+    fn new(address: Address, options: &Options, rim: &Rim) -> Self {
         let connect = options.connect.clone().expecting(&options.upstream.server_name);
         let channel = Channel::new(address, rim.transport.clone(), rim.identity.clone(), connect);
-        Some(Self { channel, outlook: Arc::new(Outlook::new(&options.upstream, &options.connect)) })
+        Self { channel, outlook: Arc::new(Outlook::new(&options.upstream, &options.connect)) }
     }
 
     /// Keeps the outlook, for as long as it is polled.
-    pub(crate) async fn watch(self) -> std::convert::Infallible {
+    async fn watch(self) -> std::convert::Infallible {
         self.outlook.watch(self.channel).await
     }
 
     /// The upstream's tiers as they are weighed: the policy says which there are, the outlook how they do.
-    pub(crate) fn candidates(&self, rules: &Rules, residency: Option<&Name>) -> Vec<Candidate> {
+    fn candidates(&self, rules: &Rules, residency: Option<&Name>) -> Vec<Candidate> {
         let reachable = !matches!(self.channel.state(), ConnectionState::Failed { .. });
         tiers(rules)
             .map(|candidate| {
@@ -64,7 +66,7 @@ impl Upstream {
     }
 
     /// What keeps it from being called now, for people.
-    pub(crate) fn problem(&self) -> Option<String> {
+    fn problem(&self) -> Option<String> {
         match self.channel.state() {
             ConnectionState::Failed { error, .. } => {
                 Some(clipped(&format!("{} cannot be reached: {error}", self.channel.address())))
@@ -73,11 +75,16 @@ impl Upstream {
         }
     }
 
-    /// Begins an answer, up to the first event that shows something of it.
-    pub(crate) async fn begin(
+    /// Whether it has a connection, so that what failed was its own saying.
+    fn is_connected(&self) -> bool {
+        self.channel.state() == ConnectionState::Ready
+    }
+
+    /// Begins an answer after `previous` other attempts, up to the first event that shows something of it.
+    async fn begin(
         &self,
         request: v1::GenerateRequest,
-        deadline: Option<Deadline>,
+        (deadline, previous): (Option<Deadline>, u32),
         mut started: v1::Started,
     ) -> Result<Begun, Setback> {
         let place: Name = started.place.as_str().into();
@@ -85,6 +92,7 @@ impl Upstream {
         if let Some(deadline) = deadline {
             mesh::deadline::propagate(&mut call, deadline);
         }
+        mesh::retry::follow(&mut call, previous);
         mesh::telemetry::inject(&mut call);
         let mut client =
             GenerationClient::new(self.channel.clone()).max_decoding_message_size(EVENT_BYTES_MAX);
@@ -155,6 +163,9 @@ fn judge(place: &Name, status: &Status) -> Setback {
         // The request itself is wrong, or unwelcome: this agent passed on what it was given.
         Code::InvalidArgument | Code::NotFound | Code::OutOfRange => {
             Setback::Final(Error::Refused { place, code, message })
+        }
+        _ if mesh::retry::is_forbidden(status) => {
+            Setback::Spent(Failure { place, code, message, pushback: None })
         }
         // An upstream that cannot, may not or will not answer, or not in time, is no reason for the device not to.
         _ => Setback::Elsewhere(Failure { place, code, message, pushback: pushback(status) }),

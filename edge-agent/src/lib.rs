@@ -30,7 +30,7 @@ use self::actuator::{Actuator, Remembered};
 use self::commands::{Grammar, Home};
 pub use self::config::Options;
 pub use self::error::{Error, Failure, Removed};
-use self::escalate::Upstream;
+use self::escalate::Upstreams;
 use self::local::Engine;
 use self::places::{HOP, Places};
 use self::service::Service;
@@ -45,7 +45,7 @@ pub struct Agent {
     server: Server,
     address: Address,
     service: Service,
-    upstream: Option<Upstream>,
+    upstream: Option<Upstreams>,
     engine: Option<Engine>,
     desk: Desk,
 }
@@ -69,7 +69,7 @@ impl Agent {
         let policies = hop::load(&options.policy, check)?;
         let grammar = options.home.file.as_deref().map(grammar).transpose()?;
         let (device, engine) = local::load(&options.model, &options.limits).await?.unzip();
-        let upstream = Upstream::new(&options, &rim);
+        let upstream = Upstreams::new(&options, &rim);
         let listener = rim.bind(&options.listen.address).await.map_err(Error::Bind)?;
         // Callers on the same machine are told apart by the rights of the socket's file, not by certificates.
         let identity = rim.identity.filter(|_| options.listen.address.host().is_some());
@@ -141,7 +141,7 @@ impl Agent {
 }
 
 /// Keeps the upstream's outlook, to the last: what drains may still have to go up.
-async fn watch(upstream: Option<Upstream>) -> Infallible {
+async fn watch(upstream: Option<Upstreams>) -> Infallible {
     match upstream {
         Some(upstream) => upstream.watch().await,
         None => pending().await,

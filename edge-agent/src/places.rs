@@ -14,7 +14,7 @@ use crate::actuator::{self, Actuator};
 use crate::answer::{Begun, Setback};
 use crate::commands::{Grammar, Match};
 use crate::error::{Error, Failure};
-use crate::escalate::{self, Upstream};
+use crate::escalate::{self, Ask, Upstreams};
 use crate::local::Device;
 
 /// What this hop is called in decisions.
@@ -34,7 +34,7 @@ pub(crate) struct Places {
     /// The tier that such a model would have.
     pub(crate) device_tier: Name,
     /// Whoever is asked when the device does not answer.
-    pub(crate) upstream: Option<Upstream>,
+    pub(crate) upstream: Option<Upstreams>,
     /// What is decided with.
     pub(crate) desk: Desk,
     /// Places that are tried before the caller is told.
@@ -96,7 +96,7 @@ impl Places {
             span.record("error.type", field::debug(setback.code()));
             let failure = match setback {
                 Setback::Final(error) => return Err(error),
-                Setback::Elsewhere(failure) => failure,
+                Setback::Elsewhere(failure) | Setback::Spent(failure) => failure,
             };
             tracing::info!(parent: &span, reason = failure.message, "an attempt failed");
             asked.asked.facts.excluded.extend(gone(&attempt, &failure, &rules));
@@ -202,7 +202,7 @@ impl Places {
 
     /// One attempt, up to the first event that shows something of the answer.
     async fn attempt(&self, asked: &Asked, attempt: &Attempt) -> Result<Begun, Setback> {
-        let hop::Asked { request, deadline, .. } = &asked.asked;
+        let hop::Asked { request, deadline, previous_attempts, .. } = &asked.asked;
         let mut request = request.clone();
         request.decisions.push(attempt.decision.clone());
         attempt.stake.bind(&mut request);
@@ -220,7 +220,8 @@ impl Places {
             }
             (Kind::Home | Kind::Cloud, _, _, Some(upstream)) => {
                 let wanted = request.model.clone();
-                let begun = upstream.begin(request, *deadline, started).await;
+                let (deadline, previous, price) = (*deadline, *previous_attempts, *attempt.stake.price());
+                let begun = upstream.begin(Ask { request, deadline, started, price, previous }).await;
                 begun.map_err(|setback| self.and_here(&wanted, setback))
             }
             // Such a place was left out, so that no decision can have chosen it.

@@ -45,6 +45,7 @@ impl Service {
     /// From a request to one that is ready to be decided.
     fn ask(&self, request: Request<v1::GenerateRequest>) -> Result<Asked, Error> {
         let deadline = Deadline::of(&request);
+        let previous_attempts = mesh::retry::previous_attempts(request.metadata());
         let peer = request.extensions().get::<Peer>().cloned().unwrap_or_default();
         let reading = self.parts.requests.read(&peer, request.into_inner())?;
         let Places { grammar, desk, .. } = &self.parts.places;
@@ -52,7 +53,9 @@ impl Service {
         let said = facts::said(&reading.request).filter(|_| reading.request.constraint.is_none());
         let command = grammar.as_ref().zip(said).and_then(|(grammar, text)| grammar.hear(text));
         let facts = facts::of(&reading.request, &reading.signals, reading.tenant.clone());
-        Ok(Asked { asked: hop::Asked::new(desk, reading, facts, deadline), command })
+        let mut asked = hop::Asked::new(desk, reading, facts, deadline);
+        asked.previous_attempts = previous_attempts;
+        Ok(Asked { asked, command })
     }
 
     /// Everything that the caller is sent, from `started` to `done`.

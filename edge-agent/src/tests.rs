@@ -4,4 +4,5 @@ mod scene;
 mod answers;
 mod refusals;
 mod upstream;
+mod routers;
 mod policies;

@@ -203,6 +203,16 @@ impl Fleet {
         unlike.map(|one| Excluded::new(one.place.clone(), REASON)).collect()
     }
 
+    /// The same for an answer that another router began: the last place of these decisions that is known here computed what
+    /// was shown.
+    pub(crate) fn unlike_before(&self, decisions: &[v1::Decision], hash: &str) -> Vec<Excluded> {
+        let places = decisions.iter().rev().map(|decision| Name::from(decision.place.as_str()));
+        match places.into_iter().find(|place| self.workers.contains_key(place)) {
+            Some(place) => self.unlike(&place, hash),
+            None => Vec::new(),
+        }
+    }
+
     /// The edition of what was learned of the workers: how many answers it rests on.
     pub(crate) fn version(&self) -> Version {
         Version::new("fleet", self.pools.lessons().to_string())

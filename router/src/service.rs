@@ -48,6 +48,9 @@ impl Service {
         if !reading.request.model.is_empty() {
             facts.excluded = fleet.without_model(&reading.request.model)?;
         }
+        if let Some(resume) = reading.request.resume.as_ref().filter(|resume| !resume.token_ids.is_empty()) {
+            facts.excluded.extend(fleet.unlike_before(&reading.request.decisions, &resume.model_hash));
+        }
         let mut asked = Asked::new(desk, reading, facts, deadline);
         asked.previous_attempts = previous_attempts;
         Ok(asked)

@@ -74,10 +74,24 @@ impl Process {
 
     /// Asks the process to end, as an orchestrator does, and waits for it.
     pub fn terminate(&mut self) -> std::process::ExitStatus {
-        let pid = self.child.id().to_string();
-        let asked = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
-        assert!(asked.success(), "the process is gone already");
+        self.signal("-TERM");
         self.child.wait().expect("it can be waited for")
+    }
+
+    /// Stops the process where it stands: it keeps everything that it has, and does nothing.
+    pub fn stop(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets a stopped process go on.
+    pub fn go_on(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args([signal, &pid]).status().expect("kill runs");
+        assert!(sent.success(), "the process is gone already");
     }
 }
 

@@ -13,6 +13,7 @@ mod decisions;
 mod trace;
 mod loss;
 mod resume;
+mod stopped;
 mod metrics;
 mod patience;
 mod refusal;

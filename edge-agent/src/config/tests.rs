@@ -28,5 +28,14 @@ fn what_cannot_work_is_refused_by_its_key() {
     check(|options| options.upstream.outlook_interval_ms = 0, "upstream.outlook_interval_ms");
     check(|options| options.upstream.stale_after_ms = 999, "upstream.stale_after_ms");
     check(|options| options.upstream.server_name.clear(), "upstream.server_name");
+    let other = || "127.0.0.1:1".parse().unwrap();
+    check(|options| options.upstream.alternatives = vec![other()], "upstream.alternatives");
+    check(
+        |options| {
+            options.upstream.address = Some(other());
+            options.upstream.alternatives = vec![other()];
+        },
+        "upstream.alternatives",
+    );
     check(|options| options.connect.server_name = Some("other".to_owned()), "connect.server_name");
 }

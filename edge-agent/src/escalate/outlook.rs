@@ -58,7 +58,8 @@ impl Outlook {
             tracing::debug!(address = %channel.address(), reason = status.message(), "the outlook ended");
             // Whoever was heard since is well; whoever was not is asked more and more seldom.
             pause = if heard_something { self.pause_min } else { (pause * 2).min(self.pause_max) };
-            sleep(pause).await;
+            // Where it cannot be reached the channel keeps its own pauses, which need not be waited for twice.
+            sleep(channel.retry_in().unwrap_or(pause)).await;
         }
     }
 

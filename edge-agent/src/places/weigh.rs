@@ -6,7 +6,7 @@ use policy::{Decision, Facts, Name, Reason, Rules};
 use super::{Asked, Attempt, Places};
 use crate::commands::Match;
 use crate::error::{Error, Failure, Removed, UNHEALTHY};
-use crate::escalate::Upstream;
+use crate::escalate::Upstreams;
 
 // === impl Places ===
 
@@ -40,7 +40,7 @@ impl Places {
     fn removed(&self, decision: &Decision) -> Vec<Removed> {
         let removed = |(place, reason): (&Name, &Reason)| {
             let problem =
-                self.upstream.as_ref().filter(|_| reason.code() == UNHEALTHY).and_then(Upstream::problem);
+                self.upstream.as_ref().filter(|_| reason.code() == UNHEALTHY).and_then(Upstreams::problem);
             let text = match problem {
                 Some(problem) => problem,
                 None => reason.to_string(),

@@ -187,3 +187,24 @@ async fn the_callers_deadline_holds_over_every_worker() {
     assert_eq!(status.code(), Code::DeadlineExceeded);
     assert!(before.elapsed() < Duration::from_secs(6));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_another_router_began_goes_on_where_the_same_bits_are_computed() {
+    let mut plan = alike(vec![("slow/a", ends()), ("slow/b", ends()), ("quick/c", ends())]);
+    plan[0].1.as_mut().unwrap().model.as_mut().unwrap().numeric_class = "other".into();
+    let mut road = Road::lay(plan).await;
+    let began = v1::Decision { hop: "router".into(), place: "slow/b".into(), ..Default::default() };
+    for id in 0..8 {
+        let resume = v1::Resume { token_ids: vec![7, 8], model_hash: "worker-hash".into() };
+        let request_id = format!("question-{id}");
+        let request = v1::GenerateRequest {
+            request_id,
+            resume: Some(resume),
+            decisions: vec![began.clone()],
+            ..question()
+        };
+        let mut stream = road.client.generate(request).await.unwrap().into_inner();
+        while stream.message().await.unwrap().is_some() {}
+    }
+    assert_eq!(road.workers[0].state.seen().len(), 0, "its numbers are not the same to the bit");
+}

@@ -109,6 +109,14 @@ impl Link {
         }
     }
 
+    /// Until the next attempt; `None`: it may be made at once.
+    pub(super) fn retry_in(&self) -> Option<Duration> {
+        match &self.shared.state.lock().phase {
+            Phase::Failed { retry_at, .. } => Some(retry_at.saturating_duration_since(Instant::now())),
+            _ => None,
+        }
+    }
+
     /// The present connection, or a new one; at most one attempt is under way, and all callers wait for it.
     pub(super) async fn session(&self) -> Result<Arc<Session>, Status> {
         let mut waited = false;

@@ -9,6 +9,7 @@ mod tests;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -116,6 +117,12 @@ impl Channel {
     #[must_use]
     pub fn state(&self) -> ConnectionState {
         self.inner.link.state()
+    }
+
+    /// Until the next attempt to connect; `None`: it may be made at once.
+    #[must_use]
+    pub fn retry_in(&self) -> Option<Duration> {
+        self.inner.link.retry_in()
     }
 
     /// Calls from their start to the end of their bodies.

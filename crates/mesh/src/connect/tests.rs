@@ -1,12 +1,15 @@
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 use tonic::Code;
 
 use super::*;
 use crate::rig;
+use crate::serve::ServeOptions;
 use crate::transport::{BoxIo, Listener, Memory, Os};
 
 /// Counts the attempts to connect.
@@ -30,6 +33,84 @@ impl Transport for Counting {
 impl Counting {
     fn attempts(&self) -> usize {
         self.attempts.load(Ordering::Relaxed)
+    }
+}
+
+/// A network whose connections, once it swallows, take everything and give nothing, as one whose packets are dropped.
+#[derive(Debug, Default)]
+struct Hole {
+    network: Memory,
+    swallows: Arc<AtomicBool>,
+    /// What was given up on one end, of which the other does not hear.
+    graves: Graves,
+}
+
+type Graves = Arc<Mutex<Vec<BoxIo>>>;
+
+struct Swallowed {
+    io: Option<BoxIo>,
+    swallows: Arc<AtomicBool>,
+    graves: Graves,
+    /// A connection that has lost something is lost.
+    lost: bool,
+}
+
+impl Transport for Hole {
+    fn connect<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, io::Result<BoxIo>> {
+        async move {
+            let (swallows, graves) = (self.swallows.clone(), self.graves.clone());
+            let io = Some(self.network.connect(address).await?);
+            Ok(Box::new(Swallowed { io, swallows, graves, lost: false }) as BoxIo)
+        }
+        .boxed()
+    }
+
+    fn bind<'a>(&'a self, address: &'a Address) -> BoxFuture<'a, io::Result<Box<dyn Listener>>> {
+        self.network.bind(address)
+    }
+}
+
+impl Swallowed {
+    fn is_lost(&mut self) -> bool {
+        self.lost |= self.swallows.load(Ordering::Relaxed);
+        self.lost
+    }
+
+    fn io(&mut self) -> Pin<&mut BoxIo> {
+        Pin::new(self.io.as_mut().unwrap())
+    }
+}
+
+impl Drop for Swallowed {
+    fn drop(&mut self) {
+        if self.is_lost() {
+            self.graves.lock().extend(self.io.take());
+        }
+    }
+}
+
+impl AsyncRead for Swallowed {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.is_lost() { Poll::Pending } else { self.io().poll_read(cx, buffer) }
+    }
+}
+
+impl AsyncWrite for Swallowed {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.is_lost() { Poll::Ready(Ok(bytes.len())) } else { self.io().poll_write(cx, bytes) }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io().poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Not even its end arrives.
+        if self.is_lost() { Poll::Pending } else { self.io().poll_shutdown(cx) }
     }
 }
 
@@ -131,6 +212,32 @@ async fn a_silent_peer_is_given_up_by_keepalive() {
     assert_eq!(reply.code, Code::Unavailable);
     assert!(reply.message.contains("keep-alive"), "{}", reply.message);
     assert!(began.elapsed() <= Duration::from_secs(6), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_black_hole_is_found_within_five_seconds_by_either_end() {
+    let hole = Arc::new(Hole::default());
+    let running = rig::start(&hole.network, "peer:1", None).await;
+    let channel = rig::channel(&running.address, hole.clone());
+    // A stream that lives, and the same between two calls.
+    let response = channel.clone().call(rig::request("/drip/100", &[])).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(channel.state(), ConnectionState::Ready, "a live one is not given up");
+    hole.swallows.store(true, Ordering::Relaxed);
+    let began = Instant::now();
+    let reply = rig::read(response).await;
+    assert_eq!(reply.code, Code::Unavailable, "{}", reply.message);
+    assert!(reply.message.contains("keep-alive"), "{}", reply.message);
+    assert!(began.elapsed() <= Duration::from_millis(5_100), "{:?}", began.elapsed());
+    assert_ne!(channel.state(), ConnectionState::Ready);
+    while running.counters.read().open > 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let ServeOptions { keepalive_interval_ms, keepalive_timeout_ms, .. } = ServeOptions::default();
+    let most = Duration::from_millis(keepalive_interval_ms + keepalive_timeout_ms + 100);
+    assert!(began.elapsed() <= most, "{:?}", began.elapsed());
+    hole.swallows.store(false, Ordering::Relaxed);
+    assert_eq!(rig::call(&channel, echo()).await.code, Code::Ok, "the next connection is another");
 }
 
 #[tokio::test(start_paused = true)]
