@@ -9,6 +9,7 @@ mod failure;
 mod retry;
 mod breaker;
 mod hedge;
+mod many;
 mod resume;
 mod ending;
 mod record;

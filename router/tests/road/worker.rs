@@ -1,6 +1,7 @@
 //! A worker that does as its script says and remembers what it was asked.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use futures_util::stream::{BoxStream, StreamExt as _};
@@ -40,6 +41,8 @@ pub(crate) enum Step {
     Wait(u64),
     /// The same, for this many with each answer under way.
     Share(u64),
+    /// Tokens 0, 1 … up to this count, after those that the request came with and so many milliseconds apart, and the end.
+    Count(u32, u64),
     /// Nothing happens any more.
     Hang,
     /// The call is refused before its stream, with this pushback in milliseconds.
@@ -73,6 +76,8 @@ pub(crate) struct State {
     seen: Arc<Mutex<Vec<Seen>>>,
     /// Answers under way.
     open: watch::Sender<usize>,
+    /// Tokens made by counting.
+    pub(crate) made: Arc<AtomicU32>,
 }
 
 struct Open(watch::Sender<usize>);
@@ -121,6 +126,7 @@ impl Worker {
             script: Arc::new(Mutex::new(script)),
             seen: Arc::default(),
             open: watch::Sender::new(0),
+            made: Arc::default(),
         };
         let routes = Routes::new(GenerationServer::new(state.clone()));
         let routes = routes.add_service(FleetServer::new(state.clone()));
@@ -190,6 +196,20 @@ fn delta(text: &str, ids: &[u32], first_token_index: u32) -> v1::Delta {
     v1::Delta { text: text.into(), token_ids: ids.to_vec(), first_token_index, ..Default::default() }
 }
 
+fn done((prompt_tokens, cached_prompt_tokens, output_tokens): (u32, u32, u32)) -> v1::Done {
+    v1::Done {
+        usage: Some(v1::Usage { prompt_tokens, cached_prompt_tokens, output_tokens }),
+        finish_reason: v1::FinishReason::Stop.into(),
+        place: "worker".into(),
+        model_hash: "worker-hash".into(),
+        ..Default::default()
+    }
+}
+
+fn wire(event: Event) -> v1::GenerateEvent {
+    v1::GenerateEvent { event: Some(event) }
+}
+
 #[tonic::async_trait]
 impl Fleet for State {
     type WatchReportsStream = BoxStream<'static, Result<v1::Report, Status>>;
@@ -236,7 +256,7 @@ impl Generation for State {
             }
             return Err(status);
         }
-        let open = Open::new(self.open.clone());
+        let (open, made) = (Open::new(self.open.clone()), self.made.clone());
         let shared = self.open.subscribe();
         let stream = async_stream::stream! {
             let _open = open;
@@ -249,13 +269,7 @@ impl Generation for State {
                         index += ids.len() as u32;
                         Event::Delta(delta(text, ids, first_token_index))
                     }
-                    Step::Done(prompt_tokens, cached_prompt_tokens, output_tokens) => Event::Done(v1::Done {
-                        usage: Some(v1::Usage { prompt_tokens, cached_prompt_tokens, output_tokens }),
-                        finish_reason: v1::FinishReason::Stop.into(),
-                        place: "worker".into(),
-                        model_hash: "worker-hash".into(),
-                        ..Default::default()
-                    }),
+                    Step::Done(prompt, cached, output) => Event::Done(done((prompt, cached, output))),
                     Step::Unknown => {
                         yield Ok(v1::GenerateEvent { event: None });
                         continue;
@@ -268,6 +282,16 @@ impl Generation for State {
                         let answers = *shared.borrow() as u64;
                         tokio::time::sleep(Duration::from_millis(ms * answers)).await;
                         continue;
+                    }
+                    Step::Count(count, gap_ms) => {
+                        let from = index;
+                        while index < count {
+                            tokio::time::sleep(Duration::from_millis(gap_ms)).await;
+                            made.fetch_add(1, Ordering::Relaxed);
+                            yield Ok(wire(Event::Delta(delta("x", &[index], index))));
+                            index += 1;
+                        }
+                        Event::Done(done((10, 0, count - from)))
                     }
                     Step::Hang => std::future::pending().await,
                     Step::Fail(code, message) | Step::Refuse(code, message, _) => {
