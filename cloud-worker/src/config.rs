@@ -6,6 +6,7 @@ use mesh::serve::ServeOptions;
 use mesh::telemetry::TelemetryOptions;
 use mesh::tls::IdentityFiles;
 use mesh::transport::Address;
+use proto::v1::CacheSharing;
 use serde::{Deserialize, Serialize};
 
 /// A worker's options; each table is documented where it is used.
@@ -38,9 +39,9 @@ pub enum Sharing {
     /// Those of one conversation from one caller; a request without a conversation shares with none.
     #[default]
     Conversation,
-    /// Those of one caller, by its certificate: behind a router, everyone.
+    /// Those of one caller, by its certificate; behind a router, those of each of its own callers.
     Caller,
-    /// All.
+    /// All, whoever they ask through.
     Everyone,
 }
 
@@ -103,6 +104,19 @@ impl Process for Options {
 
     fn tls(&self) -> &IdentityFiles {
         &self.tls
+    }
+}
+
+// === impl Sharing ===
+
+impl Sharing {
+    /// The same as a report says it.
+    pub(crate) fn told(self) -> CacheSharing {
+        match self {
+            Self::Conversation => CacheSharing::Conversation,
+            Self::Caller => CacheSharing::Salt,
+            Self::Everyone => CacheSharing::Everyone,
+        }
     }
 }
 

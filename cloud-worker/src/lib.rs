@@ -19,7 +19,8 @@ use tokio::sync::watch;
 
 pub use config::Options;
 pub use error::Error;
-use report::Reports;
+use proto::v1::CacheSharing;
+use report::{Kept, Reports};
 use service::Generation;
 
 /// A worker with its model loaded and its address bound, ready to serve.
@@ -28,6 +29,7 @@ pub struct Worker {
     options: Options,
     engine: inference::Service,
     handle: Handle,
+    cache_id: u64,
     server: Server,
     address: Address,
 }
@@ -44,10 +46,13 @@ impl Worker {
         let engine_options = options.engine.clone();
         let loading = tokio::task::spawn_blocking(move || engine_options.build());
         let (engine, handle) = loading.await.map_err(|_| Error::LoadAborted)??;
+        // One way: a seed is nobody's to know.
+        let cache_id = blake3::derive_key("causeway caches", &rim.seed.to_le_bytes());
+        let cache_id = cache_id.iter().take(8).fold(0, |id, byte| id << 8 | u64::from(*byte)).max(1);
         let listener = rim.bind(&options.listen.address).await?;
         let address = listener.local_address();
         let server = Server::new(options.serve.clone(), listener, rim.identity);
-        Ok(Self { options, engine, handle, server, address })
+        Ok(Self { options, engine, handle, cache_id, server, address })
     }
 
     /// Where it listens, with the port that was given.
@@ -70,8 +75,12 @@ impl Worker {
         let (ending, ended) = watch::channel(false);
         let generation =
             Generation::new(self.options.limits.clone(), self.options.sharing, self.handle.clone());
-        let running_max = self.options.engine.sequences_max;
-        let reports = Reports::new(self.options.report, self.handle.clone(), running_max, ended);
+        let sharing = match self.options.engine.kv_shared {
+            true => self.options.sharing.told(),
+            false => CacheSharing::None,
+        };
+        let told = (self.options.engine.sequences_max, Kept { id: self.cache_id, sharing });
+        let reports = Reports::new(self.options.report, self.handle.clone(), told, ended);
         let (presence, routes) = Presence::announce(&stack::SERVICES, proto::DESCRIPTORS).await;
         let stack = stack::stack(&self.options.limits, generation, reports, routes);
         let shutdown = async {

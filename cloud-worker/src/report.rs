@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::Stream;
 use inference::{Counters, Handle, Load};
 use proto::v1::{
-    BatchTime, BlockChange, BlockStored, CacheReport, Report, WatchReportsRequest, block_change,
+    BatchTime, BlockChange, BlockStored, CacheReport, CacheSharing, Report, WatchReportsRequest, block_change,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval};
@@ -27,12 +27,22 @@ struct Told {
     changes: u64,
 }
 
+/// What is told of the cache beside what is in it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Kept {
+    /// Tells this cache from those before it.
+    pub(crate) id: u64,
+    /// Who may take over what.
+    pub(crate) sharing: CacheSharing,
+}
+
 /// Serves reports to routers.
 #[derive(Debug, Clone)]
 pub(crate) struct Reports {
     options: config::Report,
     handle: Handle,
     running_max: usize,
+    kept: Kept,
     watchers: Arc<Semaphore>,
     answered: Arc<Answered>,
     /// Becomes true when the worker ends: a watch would otherwise hold up its drain.
@@ -46,11 +56,11 @@ impl Reports {
     pub(crate) fn new(
         options: config::Report,
         handle: Handle,
-        running_max: usize,
+        (running_max, kept): (usize, Kept),
         ended: watch::Receiver<bool>,
     ) -> Self {
         let watchers = Arc::new(Semaphore::new(options.watchers_max.min(Semaphore::MAX_PERMITS)));
-        Self { options, handle, running_max, watchers, answered: Arc::default(), ended }
+        Self { options, handle, running_max, kept, watchers, answered: Arc::default(), ended }
     }
 
     fn watcher(&self) -> Result<OwnedSemaphorePermit, Status> {
@@ -125,6 +135,9 @@ impl Reports {
             block_tokens: count(load.kv_block_tokens),
             changes: news.changes.iter().map(change).collect(),
             changes_missed,
+            changes_next: news.next,
+            cache_id: self.kept.id,
+            sharing: self.kept.sharing.into(),
         }
     }
 }
@@ -154,9 +167,12 @@ impl proto::v1::fleet_server::Fleet for Reports {
         request: Request<WatchReportsRequest>,
     ) -> Result<Response<Self::WatchReportsStream>, Status> {
         let (min, max) = (self.options.interval_min_ms, self.options.interval_max_ms);
-        let interval_ms = request.get_ref().interval_ms.clamp(min, max);
+        let asked = request.get_ref();
+        let interval_ms = asked.interval_ms.clamp(min, max);
+        // What was told of another cache says nothing of this one.
+        let changes = if asked.cache_id == self.kept.id { asked.changes_from } else { 0 };
         let watcher = self.watcher()?;
-        let mut told = Told::default();
+        let mut told = Told { changes, ..Told::default() };
         let tell = move |this: &Self, draining| Report { draining, ..this.report(interval_ms, &mut told) };
         Ok(Response::new(Box::pin(self.clone().stream(interval_ms, watcher, tell))))
     }

@@ -25,6 +25,9 @@ const PLACE: &str = "worker";
 
 /// By the wire contract.
 const REQUEST_ID_BYTES_MAX: usize = 64;
+const SALT_BYTES_MAX: usize = 64;
+/// Blocks that are named in one answer, at most.
+const BLOCKS_NAMED_MAX: usize = 1 << 14;
 
 pub(crate) type Events = Pin<Box<dyn Stream<Item = Result<GenerateEvent, Status>> + Send>>;
 
@@ -81,6 +84,10 @@ impl Generation {
             let problem = format!("is not at most {REQUEST_ID_BYTES_MAX} bytes without control characters");
             return Err(Error::Invalid { field: "request_id", problem });
         }
+        if asked.cache.as_ref().is_some_and(|cache| cache.salt.len() > SALT_BYTES_MAX) {
+            let problem = format!("is longer than {SALT_BYTES_MAX} bytes");
+            return Err(Error::Invalid { field: "cache.salt", problem });
+        }
         if !asked.model.is_empty() && asked.model != here.name {
             return Err(Error::OtherModel { asked: asked.model.clone(), here: here.name.clone() });
         }
@@ -98,18 +105,18 @@ impl Generation {
 }
 
 /// The name of those with whom a request shares what is computed of its beginning. Its parts are told apart by their
-/// first letter and by the caller's length.
+/// first letter and by the lengths of caller and salt.
 fn tenant(sharing: Sharing, request: &Request<GenerateRequest>, unnamed: &AtomicU64) -> String {
     let caller = request.extensions().get::<Peer>().and_then(Peer::path).unwrap_or_default();
-    let GenerateRequest { conversation_id, request_id, .. } = request.get_ref();
+    let GenerateRequest { conversation_id, request_id, cache, .. } = request.get_ref();
+    let salt = cache.as_ref().map_or("", |cache| &cache.salt);
+    let whose = format!("{} {} {caller}{salt}", caller.len(), salt.len());
     match sharing {
         Sharing::Everyone => String::new(),
-        Sharing::Caller => format!("c{caller}"),
-        Sharing::Conversation if !conversation_id.is_empty() => {
-            format!("t{} {caller}{conversation_id}", caller.len())
-        }
+        Sharing::Caller => format!("c{whose}"),
+        Sharing::Conversation if !conversation_id.is_empty() => format!("t{whose}{conversation_id}"),
         // The same request, tried again.
-        Sharing::Conversation if !request_id.is_empty() => format!("r{} {caller}{request_id}", caller.len()),
+        Sharing::Conversation if !request_id.is_empty() => format!("r{whose}{request_id}"),
         Sharing::Conversation => format!("n{}", unnamed.fetch_add(1, Ordering::Relaxed)),
     }
 }
@@ -121,6 +128,7 @@ impl proto::v1::generation_server::Generation for Generation {
     async fn generate(&self, request: Request<GenerateRequest>) -> Result<Response<Events>, Status> {
         let (stream, chat) = self.start(&request).await?;
         let asked = request.into_inner();
+        let blocks_wanted = asked.cache.as_ref().is_some_and(|cache| cache.blocks_wanted);
         let started = Started {
             request_id: asked.request_id,
             decisions: asked.decisions,
@@ -128,7 +136,7 @@ impl proto::v1::generation_server::Generation for Generation {
             attempt: 1,
             model_hash: self.handle.model().hash_hex(),
         };
-        Ok(Response::new(Box::pin(events(self.handle.clone(), stream, started, chat))))
+        Ok(Response::new(Box::pin(events((self.handle.clone(), blocks_wanted), stream, started, chat))))
     }
 
     async fn give_feedback(&self, _: Request<Feedback>) -> Result<Response<FeedbackReceipt>, Status> {
@@ -155,7 +163,7 @@ impl proto::v1::generation_server::Generation for Generation {
 
 /// The engine's events for the wire; dropping them cancels the request.
 fn events(
-    handle: Handle,
+    (handle, blocks_wanted): (Handle, bool),
     mut stream: inference::Stream,
     started: Started,
     chat: Span,
@@ -181,7 +189,12 @@ fn events(
                         yield Ok(wrap(Sent::Started(started)));
                     }
                     match inference::wire::done(&done, handle.model()) {
-                        Some(done) => yield Ok(wrap(Sent::Done(proto::v1::Done { place: PLACE.to_owned(), ..done }))),
+                        Some(sent) => {
+                            let named = if blocks_wanted { &done.blocks[..] } else { &[] };
+                            let cache_blocks = named.iter().take(BLOCKS_NAMED_MAX).copied().collect();
+                            let place = PLACE.to_owned();
+                            yield Ok(wrap(Sent::Done(proto::v1::Done { place, cache_blocks, ..sent })));
+                        }
                         None => yield Err(Error::Deadline.into()),
                     }
                 }

@@ -185,9 +185,9 @@ impl Answer {
         if !anew {
             excluded.extend_from_slice(&self.lost);
         }
-        excluded.extend(self.dispatch.fleet.unlike(self.leg.lease.place(), model_hash));
-        let token_ids = self.shown.token_ids.clone();
-        self.asked.request.resume = Some(v1::Resume { token_ids, model_hash: model_hash.clone() });
+        let numeric_class = Some(self.dispatch.fleet.numeric_class(self.leg.lease.place()));
+        let (token_ids, model_hash) = (self.shown.token_ids.clone(), model_hash.clone());
+        self.asked.request.resume = Some(v1::Resume { token_ids, model_hash, numeric_class });
         Some((self.started.attempt.saturating_add(self.earlier.workers), left))
     }
 
@@ -218,6 +218,7 @@ impl Answer {
     fn shows(&mut self, shown: &Event) {
         let tokens = self.shown.take(shown);
         self.leg.lease.came(tokens);
+        self.leg.lease.shows(shown);
         self.leg.stake.shows(tokens);
     }
 
@@ -226,6 +227,7 @@ impl Answer {
         let Self { leg, earlier, started, .. } = self;
         let Leg { mut lease, stake, rest, .. } = leg;
         let trailing = lease.trailing(rest);
+        lease.learn(&mut done);
         let usage = done.usage.unwrap_or_default();
         if done.finish_reason() != v1::FinishReason::Interrupted {
             lease.done(usage.output_tokens.saturating_add(earlier.usage.output_tokens));

@@ -3,6 +3,8 @@
 mod breaker;
 mod hedge;
 mod discovery;
+mod prefix;
+mod pick;
 
 use std::collections::HashSet;
 
@@ -21,6 +23,8 @@ use serde::{Deserialize, Serialize};
 pub use self::breaker::BreakerOptions;
 pub use self::discovery::{DnsOptions, KubernetesOptions};
 pub use self::hedge::HedgeOptions;
+pub use self::pick::PickOptions;
+pub use self::prefix::PrefixOptions;
 
 /// Most workers that are named one by one.
 const WORKERS_MAX: usize = 1024;
@@ -82,6 +86,10 @@ pub struct FleetOptions {
     /// Milliseconds without a report after which the last one is no longer believed, unless the worker grants only a
     /// longer interval: then twice that.
     pub stale_after_ms: u64,
+    /// What is remembered of what their caches hold.
+    pub prefix: PrefixOptions,
+    /// How many of them are weighed for one request.
+    pub pick: PickOptions,
 }
 
 /// One worker.
@@ -244,6 +252,8 @@ impl Default for FleetOptions {
             workers_max: WORKERS_MAX,
             report_interval_ms: 200,
             stale_after_ms: 1_500,
+            prefix: PrefixOptions::default(),
+            pick: PickOptions::default(),
         }
     }
 }
@@ -284,6 +294,8 @@ impl FleetOptions {
                 "give each worker its own name",
             );
         }
+        self.prefix.invalid("fleet.prefix", found);
+        self.pick.invalid("fleet.pick", found);
         discovery::invalid_dns(&self.dns, "fleet.dns", found);
         discovery::invalid_kubernetes(&self.kubernetes, "fleet.kubernetes", found);
     }

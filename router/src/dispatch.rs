@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hop::{Asked, Desk, Stake, Weighed};
 use mesh::retry::Budget;
-use policy::{Decision, Excluded, Name, Placement, Rules};
+use policy::{Candidate, Decision, Excluded, Facts, Name, Placement, Rules};
 use proto::v1;
 use proto::v1::generate_event::Event;
 use tonic::Streaming;
@@ -19,7 +19,8 @@ use self::race::{Failed, Late};
 use crate::answer::Answer;
 use crate::config::ResumeOptions;
 use crate::error::{Error, Failure, Removed};
-use crate::fleet::{Fleet, Lease, seen_by};
+use crate::fleet::prefix::Prompt;
+use crate::fleet::{Ask, Fleet, Lease, Offer, Wanted, seen_by};
 use crate::predict::Work;
 
 /// What one message of a worker's stream may hold, bytes.
@@ -73,6 +74,7 @@ struct Attempt {
     decision: v1::Decision,
     stake: Stake,
     work: Work,
+    prompt: Prompt,
     /// What it is made beside another for.
     beside: Option<Late>,
 }
@@ -157,15 +159,36 @@ impl Dispatch {
             cached_tokens: 0,
             output_tokens: policy::expected_output_tokens(rules, &asked.facts),
         };
-        let candidates = self.desk.informed(self.fleet.candidates(rules, &work), rules);
+        let prompt = self.fleet.prompt(&asked.request, &asked.facts.tenant);
+        let wanted = Wanted::of(&asked.request, asked.facts.only_place.as_ref());
+        let ask = Ask { rules, work, prompt: &prompt, wanted, seed: asked.seed };
+        let Offer { candidates, excluded, known } = self.offer(&asked.facts, &ask);
+        let named = asked.facts.excluded.len();
+        asked.facts.excluded.extend(excluded);
+        asked.facts.places_known = known;
         let again = |asked: &Asked, rules: &Rules| {
             policy::decide(rules, &asked.facts, &seen_by(rules, &candidates), asked.seed)
         };
         let Weighed { decision, wire, stake } = self.desk.weigh(asked, &candidates, number == 1, again);
+        asked.facts.excluded.truncate(named);
         let Some((place, work)) = chosen(&decision) else {
             return Err(Error::NoPlace { removed: removed(&decision), failures: std::mem::take(failures) });
         };
-        Ok(Attempt { number, place, decision: wire, stake, work, beside: None })
+        Ok(Attempt { number, place, decision: wire, stake, work, prompt, beside: None })
+    }
+
+    /// Workers to decide over, with what answers taught of them. Where none of those that were drawn may answer, all are.
+    fn offer(&self, facts: &Facts, ask: &Ask<'_>) -> Offer {
+        let informed = |offer: Offer| {
+            let candidates = self.desk.informed(offer.candidates, ask.rules);
+            Offer { candidates, ..offer }
+        };
+        let offer = informed(self.fleet.offer(ask));
+        let possible = || {
+            let barred = |one: &&Candidate| !offer.excluded.iter().any(|other| other.place == one.place);
+            policy::possible(ask.rules, facts, offer.candidates.iter().filter(barred))
+        };
+        if offer.known.is_none() || possible() { offer } else { informed(self.fleet.offer_all(ask)) }
     }
 }
 

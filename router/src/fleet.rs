@@ -1,6 +1,9 @@
 //! The workers: who they are, what they last said of themselves, what this router has with each.
 
 pub mod predict;
+pub mod prefix;
+mod pick;
+mod roster;
 mod report;
 mod pool;
 mod breaker;
@@ -20,7 +23,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use dashmap::DashMap;
 use mesh::connect::ConnectOptions;
 use mesh::process::Rim;
 use policy::{Candidate, Excluded, Kind, Name, Rules, Version};
@@ -31,9 +33,13 @@ pub(crate) use self::breaker::Outcome;
 pub use self::discover::Discovered;
 use self::discover::{Board, Member};
 use self::entry::Entry;
-pub(crate) use self::lease::Lease;
+pub use self::lease::Lease;
+pub use self::pick::Wanted;
+use self::pick::{Model, Strata};
 use self::pool::Pools;
 use self::predict::Work;
+use self::prefix::{Matches, Prefixes, Prompt};
+use self::roster::Roster;
 use self::standing::{Standing, spare};
 pub(crate) use self::trailing::Trailing;
 use self::watch::Watching;
@@ -45,8 +51,10 @@ const GONE: Standing = Standing::Away("it has left the fleet");
 
 /// Every worker that this router may choose. A lease holds its worker, so that it ends well whatever becomes of this.
 #[derive(Debug)]
-pub(crate) struct Fleet {
-    workers: DashMap<Name, Arc<Entry>>,
+pub struct Fleet {
+    roster: Roster,
+    strata: Arc<Strata>,
+    prefixes: Arc<Prefixes>,
     pools: Arc<Pools>,
     board: Arc<Board>,
     watching: Watching,
@@ -58,6 +66,32 @@ pub(crate) struct Fleet {
     /// Workers that were ever taken in, and those that were ever watched: each has its own random numbers.
     admitted: AtomicU64,
     followed: AtomicU64,
+}
+
+/// A request, as workers are weighed for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// The policy that weighs them.
+    pub rules: &'a Rules,
+    /// What it asks of a worker, as far as all are alike in it.
+    pub work: Work,
+    /// Its prompt.
+    pub prompt: &'a Prompt,
+    /// What it asks for by name.
+    pub wanted: Wanted<'a>,
+    /// What chance depends on, where workers are drawn.
+    pub seed: u64,
+}
+
+/// Workers to decide over.
+#[derive(Debug)]
+pub struct Offer {
+    /// As they are now, by name.
+    pub candidates: Vec<Candidate>,
+    /// Those of them that cannot serve the request for what it asks for by name.
+    pub excluded: Vec<Excluded>,
+    /// How many workers there are, where these were drawn from them; `None`: they are all.
+    pub known: Option<u32>,
 }
 
 /// A worker, as it is described to callers.
@@ -77,7 +111,7 @@ pub(crate) struct Place {
 
 impl Fleet {
     /// The configured workers, none of them called yet.
-    pub(crate) fn new(options: &Options, rim: &Rim) -> Self {
+    pub fn new(options: &Options, rim: &Rim) -> Self {
         let stale_after = Duration::from_millis(options.fleet.stale_after_ms);
         let board = Board::new(&options.fleet);
         let watching = Watching {
@@ -90,7 +124,9 @@ impl Fleet {
             lost: board.lost.clone(),
         };
         let fleet = Self {
-            workers: DashMap::new(),
+            roster: Roster::default(),
+            strata: Arc::new(Strata::new(&options.fleet.pick)),
+            prefixes: Arc::new(Prefixes::new(&options.fleet.prefix, rim.seed)),
             pools: Arc::new(Pools::default()),
             board,
             watching,
@@ -108,29 +144,64 @@ impl Fleet {
         fleet
     }
 
-    /// Every worker as it is now for this work, by name.
-    pub(crate) fn candidates(&self, rules: &Rules, work: &Work) -> Vec<Candidate> {
-        let now = Instant::now();
-        let candidate = |entry: Arc<Entry>| entry.candidate(seen_as(rules, &entry.who.tier), work, now);
-        let mut candidates: Vec<_> = self.entries().into_iter().map(candidate).collect();
-        let standing = |place: &Name| self.workers.get(place).map_or(GONE, |entry| entry.standing(now));
-        spare(&mut candidates, standing);
-        candidates
+    /// A request's prompt, by what can be known of where it is cached.
+    pub fn prompt(&self, request: &v1::GenerateRequest, tenant: &str) -> Prompt {
+        self.prefixes.prompt(request, tenant)
     }
 
-    /// Counts a request at a worker until the lease is dropped; `None`: there is no such worker.
-    pub(crate) fn lease(&self, place: &Name, work: Work) -> Option<Lease> {
-        self.workers.get(place).map(|entry| entry.lease(work))
+    /// Workers to weigh for a request: all of a small fleet, some of a large one.
+    pub fn offer(&self, ask: &Ask<'_>) -> Offer {
+        let known = self.roster.len();
+        if known <= self.strata.full_max() {
+            return self.offer_all(ask);
+        }
+        let matches = self.prefixes.find(ask.prompt);
+        let only = ask.wanted.only.and_then(|only| self.roster.get(only));
+        let drawn = || {
+            let named = matches.holders(self.strata.named_max());
+            self.roster.of(&self.strata.draw(&ask.wanted, &named, ask.seed))
+        };
+        let entries = only.map_or_else(drawn, |only| vec![only]);
+        let candidates = candidates(ask, &matches, &entries);
+        let seconds = |(entry, candidate): (&Arc<Entry>, &Candidate)| {
+            let latency = candidate.latency.filter(|_| candidate.healthy);
+            (entry.number(), latency.map(|latency| pick::common_seconds(&latency)))
+        };
+        self.strata.weighed(entries.iter().zip(&candidates).map(seconds));
+        let excluded = excluded(&ask.wanted, &entries);
+        Offer { candidates, excluded, known: Some(u32::try_from(known).unwrap_or(u32::MAX)) }
+    }
+
+    /// All workers: none that is drawn may be able to serve a request, and somebody else may.
+    pub fn offer_all(&self, ask: &Ask<'_>) -> Offer {
+        let (matches, entries) = (self.prefixes.find(ask.prompt), self.roster.all());
+        let mut candidates = candidates(ask, &matches, &entries);
+        let now = Instant::now();
+        spare(&mut candidates, |place| self.roster.get(place).map_or(GONE, |entry| entry.standing(now)));
+        Offer { candidates, excluded: excluded(&ask.wanted, &entries), known: None }
+    }
+
+    /// Counts a request of this prompt at a worker until the lease is dropped; `None`: there is no such worker. `resumed`: it
+    /// goes on with an answer.
+    pub fn lease(&self, place: &Name, work: Work, prompt: (Prompt, bool)) -> Option<Lease> {
+        self.roster.get(place).map(|entry| entry.lease(work, prompt))
+    }
+
+    /// A worker reported, which it does by itself once it is watched.
+    pub fn hear(&self, place: &Name, report: v1::Report) {
+        if let Some(entry) = self.roster.get(place) {
+            entry.hear(report, self.watching.interval, Instant::now());
+        }
     }
 
     /// Whether nothing is heard of this worker, neither reports nor tokens, though something should be.
     pub(crate) fn is_unheard(&self, place: &Name) -> bool {
-        self.workers.get(place).is_none_or(|entry| entry.is_unheard(Instant::now()))
+        self.roster.get(place).is_none_or(|entry| entry.is_unheard(Instant::now()))
     }
 
     /// Nothing more is sent to this worker until it is heard again.
     pub(crate) fn doubt(&self, place: &Name) {
-        if let Some(entry) = self.workers.get(place) {
+        if let Some(entry) = self.roster.get(place) {
             entry.doubt();
         }
     }
@@ -148,59 +219,33 @@ impl Fleet {
             model: entry.model(),
             errors: entry.errors(),
         };
-        self.entries().into_iter().map(place).collect()
+        self.roster.all().into_iter().map(place).collect()
     }
 
     /// An error unless a worker or a tier of workers has this name.
     pub(crate) fn knows(&self, wanted: &Name) -> Result<(), Error> {
-        let is_it = |entry: &Arc<Entry>| entry.who.place == *wanted || entry.who.tier == *wanted;
-        let entries = self.entries();
-        if entries.iter().any(is_it) {
+        if self.roster.get(wanted).is_some() || self.roster.any(|entry| entry.who.tier == *wanted) {
             return Ok(());
         }
-        let known: BTreeSet<String> = entries
-            .iter()
-            .flat_map(|entry| [entry.who.tier.to_string(), entry.who.place.to_string()])
-            .collect();
+        let names = |entry: Arc<Entry>| [entry.who.tier.to_string(), entry.who.place.to_string()];
+        let known: BTreeSet<String> = self.roster.all().into_iter().flat_map(names).collect();
         Err(Error::PlaceUnknown { wanted: wanted.to_string(), known: known.into_iter().collect() })
     }
 
-    /// The workers that do not serve this model, with that reason; an error if none does.
-    pub(crate) fn without_model(&self, wanted: &str) -> Result<Vec<Excluded>, Error> {
-        let mut known = BTreeSet::new();
-        let mut excluded = Vec::new();
-        let mut unheard = 0;
-        let entries = self.entries();
-        for entry in &entries {
-            let place = entry.who.place.clone();
-            match entry.model_name() {
-                Some(name) if name == wanted => {}
-                Some(name) => {
-                    excluded.push(Excluded::new(place, format!("it serves the model `{name}`")));
-                    known.insert(name);
-                }
-                None => {
-                    unheard += 1;
-                    excluded.push(Excluded::new(place, "it has not said yet which model it serves"));
-                }
-            }
+    /// An error unless a worker serves this model.
+    pub(crate) fn serves(&self, wanted: &str) -> Result<(), Error> {
+        let (models, unheard) = self.strata.models();
+        if models.iter().any(|name| *name == *wanted) {
+            return Ok(());
         }
-        if excluded.len() < entries.len() {
-            return Ok(excluded);
-        }
+        let known: BTreeSet<String> = models.iter().map(ToString::to_string).collect();
         Err(Error::ModelUnknown { wanted: wanted.to_owned(), known: known.into_iter().collect(), unheard })
     }
 
-    /// The workers that do not compute the bits that the one at `place` computed with the model of this hash, with that
-    /// reason: none of them can go on with its tokens.
-    pub(crate) fn unlike(&self, place: &Name, hash: &str) -> Vec<Excluded> {
-        const REASON: &str = "it does not compute the bits of the model that began the answer";
-        let places = self.places();
-        let here = places.iter().find(|one| one.place == *place).and_then(|one| one.model.as_ref());
-        let class = here.map_or("", |model| &model.numeric_class);
-        let like = |model: &v1::ModelDescription| model.hash == hash && model.numeric_class == class;
-        let unlike = places.iter().filter(|one| !one.model.as_ref().is_some_and(like));
-        unlike.map(|one| Excluded::new(one.place.clone(), REASON)).collect()
+    /// The numeric class of what a worker computes, as far as it has said: only workers of the same can go on with its tokens.
+    pub(crate) fn numeric_class(&self, place: &Name) -> String {
+        let class = |model: Option<&Model>| model.map(|model| model.numeric_class().to_owned());
+        self.roster.get(place).and_then(|entry| entry.serves(class)).unwrap_or_default()
     }
 
     /// The same for an answer that another router began: the last place of these decisions that is known here computed what
@@ -217,13 +262,25 @@ impl Fleet {
     pub(crate) fn version(&self) -> Version {
         Version::new("fleet", self.pools.lessons().to_string())
     }
+}
 
-    /// By name, so that equal fleets give equal decisions.
-    fn entries(&self) -> Vec<Arc<Entry>> {
-        let mut entries: Vec<_> = self.workers.iter().map(|entry| entry.value().clone()).collect();
-        entries.sort_unstable_by(|a, b| a.who.place.cmp(&b.who.place));
-        entries
+fn candidates(ask: &Ask<'_>, matches: &Matches, entries: &[Arc<Entry>]) -> Vec<Candidate> {
+    let now = Instant::now();
+    let candidate =
+        |entry: &Arc<Entry>| entry.candidate(seen_as(ask.rules, &entry.who.tier), (&ask.work, matches), now);
+    entries.iter().map(candidate).collect()
+}
+
+/// Those that cannot serve what a request asks for by name, each with that reason.
+fn excluded(wanted: &Wanted<'_>, entries: &[Arc<Entry>]) -> Vec<Excluded> {
+    if wanted.model.is_empty() && wanted.resume.is_none() {
+        return Vec::new();
     }
+    let excluded = |entry: &Arc<Entry>| {
+        let reason = entry.serves(|model| wanted.refuses(model))?;
+        Some(Excluded::new(entry.who.place.clone(), reason))
+    };
+    entries.iter().filter_map(excluded).collect()
 }
 
 /// Workers in a tier that a policy does not price, or that is not for workers, are refused.

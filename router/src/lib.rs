@@ -25,8 +25,7 @@ use tokio::sync::watch;
 pub use self::config::Options;
 use self::dispatch::{Dispatch, HOP};
 pub use self::error::{Error, Failure, Removed};
-use self::fleet::Fleet;
-pub use self::fleet::{Discovered, predict};
+pub use self::fleet::{Ask, Discovered, Fleet, Lease, Offer, Wanted, predict, prefix};
 use self::outlook::Outlooks;
 use self::service::Service;
 

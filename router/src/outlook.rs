@@ -17,7 +17,8 @@ use tonic::{Request, Response, Status};
 
 use crate::config::OutlookOptions;
 use crate::error::Error;
-use crate::fleet::Fleet;
+use crate::fleet::prefix::Prompt;
+use crate::fleet::{Ask, Fleet, Wanted};
 use crate::predict::Work;
 
 /// The longest interval that is granted.
@@ -63,7 +64,7 @@ impl Outlooks {
         let rules = self.desk.live();
         v1::Outlook {
             interval_ms: u32::try_from(granted.as_millis()).unwrap_or(u32::MAX),
-            tiers: tiers(&rules, &self.fleet.candidates(&rules, &TYPICAL)),
+            tiers: tiers(&rules, &self.fleet.offer_all(&typical(&rules)).candidates),
             pushback_ms: 0,
         }
     }
@@ -97,6 +98,11 @@ impl Prospect for Outlooks {
         };
         Ok(Response::new(stream.boxed()))
     }
+}
+
+fn typical(rules: &Rules) -> Ask<'_> {
+    const NOTHING: &Prompt = &Prompt::NONE;
+    Ask { rules, work: TYPICAL, prompt: NOTHING, wanted: Wanted::default(), seed: 0 }
 }
 
 /// The tiers that have workers, in the order of the policy.

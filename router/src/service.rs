@@ -46,7 +46,7 @@ impl Service {
         }
         facts.versions.push(fleet.version());
         if !reading.request.model.is_empty() {
-            facts.excluded = fleet.without_model(&reading.request.model)?;
+            fleet.serves(&reading.request.model)?;
         }
         if let Some(resume) = reading.request.resume.as_ref().filter(|resume| !resume.token_ids.is_empty()) {
             facts.excluded.extend(fleet.unlike_before(&reading.request.decisions, &resume.model_hash));

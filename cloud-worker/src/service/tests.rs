@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicU64;
 
 use mesh::tls::{Peer, TRUST_DOMAIN};
-use proto::v1::GenerateRequest;
+use proto::v1::{CacheUse, GenerateRequest};
 use tonic::Request;
 
 use super::tenant;
@@ -41,4 +41,25 @@ fn only_what_the_setting_names_is_shared() {
         assert_eq!(shared(Sharing::Caller, both), by_caller, "{both:?}");
         assert!(shared(Sharing::Everyone, both));
     }
+}
+
+#[test]
+fn a_salt_parts_those_whom_one_caller_asks_for() {
+    let unnamed = AtomicU64::default();
+    let of = |sharing, (caller, talk, salt): (&str, &str, &str)| {
+        let mut request = request(caller, talk, "");
+        request.get_mut().cache = Some(CacheUse { salt: salt.to_owned(), blocks_wanted: false });
+        tenant(sharing, &request, &unnamed)
+    };
+    for sharing in [Sharing::Conversation, Sharing::Caller] {
+        let shared = |left, right| of(sharing, left) == of(sharing, right);
+        assert!(shared(("router/1", "talk", "a"), ("router/1", "talk", "a")));
+        assert!(!shared(("router/1", "talk", "a"), ("router/1", "talk", "b")));
+        assert!(!shared(("router/1", "talk", "a"), ("router/1", "talk", "")));
+        assert!(!shared(("router/1", "talk", "a"), ("router/2", "talk", "a")));
+        // Neither can pass for the other's end.
+        assert!(!shared(("router/1", "alk", "t"), ("router/1", "talk", "")));
+        assert!(!shared(("router/1", "talk", "2"), ("router/12", "talk", "")));
+    }
+    assert_eq!(of(Sharing::Everyone, ("router/1", "talk", "a")), "");
 }

@@ -147,7 +147,7 @@ impl Stake {
             place: started.place.clone(),
             model_hash: started.model_hash.clone(),
             price_usd,
-            confidence: None,
+            ..v1::Done::default()
         }
     }
 

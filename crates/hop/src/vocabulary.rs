@@ -47,7 +47,11 @@ impl Vocabularies {
     pub(crate) fn inform(&self, candidate: &mut Candidate, rules: &Rules) {
         let Some(known) = self.places.lock().get(&candidate.place).copied() else { return };
         let stated = rules.tier(&candidate.tier).and_then(|tier| tier.prompt_tokens_ratio);
-        candidate.prompt_tokens_ratio = Some(known.ratio(stated.unwrap_or(1.0)));
+        let ratio = known.ratio(stated.unwrap_or(1.0));
+        candidate.prompt_tokens_ratio = Some(ratio);
+        // What it holds of the prompt was estimated as the prompt was.
+        let held = f64::from(candidate.cached_prompt_tokens) * ratio;
+        candidate.cached_prompt_tokens = held as u32;
     }
 }
 

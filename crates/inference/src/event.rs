@@ -44,7 +44,7 @@ pub struct TopLogprob {
 }
 
 /// How an answer ended.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Done {
     /// Why it ended.
     pub finish: Finish,
@@ -52,6 +52,8 @@ pub struct Done {
     pub usage: Usage,
     /// How sure the model was of its own tokens.
     pub confidence: Confidence,
+    /// Names of the full blocks of prompt and answer that others can take over, in order; see [`crate::BlockChange`].
+    pub blocks: Vec<u64>,
 }
 
 /// Why an answer ended.

@@ -95,6 +95,9 @@ pub struct Facts {
     pub versions: Vec<Version>,
     /// Places that may not be chosen this time, such as those that already failed.
     pub excluded: Vec<Excluded>,
+    /// How many places there were, where the candidates were drawn from them; `None`: they are all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub places_known: Option<u32>,
 }
 
 /// A subject in which a wrong answer harms.
@@ -250,6 +253,7 @@ impl Default for Facts {
             shares: Vec::new(),
             versions: Vec::new(),
             excluded: Vec::new(),
+            places_known: None,
         }
     }
 }

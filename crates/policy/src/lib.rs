@@ -91,6 +91,19 @@ pub fn decide(rules: &Rules, facts: &Facts, candidates: &[Candidate], seed: u64)
     pick::pick(&case, weighed, seed)
 }
 
+/// Whether any of `candidates` may answer the request at all.
+pub fn possible<'a>(
+    rules: &Rules,
+    facts: &Facts,
+    candidates: impl IntoIterator<Item = &'a Candidate>,
+) -> bool {
+    let case = estimate::Case::new(rules, facts);
+    let may = |one: &&Candidate| {
+        filter::filter(&case, std::slice::from_ref(*one)).iter().all(|one| one.removal.is_none())
+    };
+    candidates.into_iter().any(|one| may(&one))
+}
+
 /// The most that an answer of this candidate can cost, US dollars: nothing cached, and as many tokens as may come. What a
 /// [`ledger::Ledger`] reserves before the request leaves.
 pub fn price_bound_usd(rules: &Rules, facts: &Facts, candidate: &Candidate) -> f64 {

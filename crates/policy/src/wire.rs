@@ -31,6 +31,7 @@ impl Decision {
                 .collect(),
             margin_usd: self.trail.margin_usd,
             decide_us,
+            places_known: self.trail.facts.places_known.unwrap_or_default(),
         }
     }
 }

@@ -113,6 +113,9 @@ pub struct Decision {
     /// Microseconds that the decision took.
     #[prost(uint32, tag = "9")]
     pub decide_us: u32,
+    /// How many places there were, where `candidates` were drawn from them; 0: they are all.
+    #[prost(uint32, tag = "10")]
+    pub places_known: u32,
 }
 /// One place, weighed.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -224,6 +227,9 @@ pub struct GenerateRequest {
     /// no tier has is refused.
     #[prost(string, tag = "14")]
     pub only_place: ::prost::alloc::string::String,
+    /// Whose cache the request may use; absent: that of its caller.
+    #[prost(message, optional, tag = "30")]
+    pub cache: ::core::option::Option<CacheUse>,
     /// What the answer's text must be; absent: anything. It is kept token by token: what cannot lead to a text of that form is
     /// never chosen, and the answer ends by itself where the form allows nothing more. `max_tokens`, the context and a stop
     /// string may still cut it short. A constrained request is never taken for a command to the home. Limits of what a
@@ -252,6 +258,18 @@ pub mod generate_request {
         #[prost(string, tag = "17")]
         Regex(::prost::alloc::string::String),
     }
+}
+/// How a request uses what is kept of others that began alike.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CacheUse {
+    /// Told apart by this: requests of one caller share what was computed of their beginnings only where it is equal. A
+    /// router joins its caller's tenant to it, so that one tenant cannot find out by time or price what another asked. At
+    /// most 64 bytes; empty: none.
+    #[prost(string, tag = "1")]
+    pub salt: ::prost::alloc::string::String,
+    /// The names of the answer's blocks are wanted in `Done.cache_blocks`.
+    #[prost(bool, tag = "2")]
+    pub blocks_wanted: bool,
 }
 /// One turn of a talk.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -353,6 +371,10 @@ pub struct Resume {
     /// The model that made them, as in `Done.model_hash`; another model refuses.
     #[prost(string, tag = "2")]
     pub model_hash: ::prost::alloc::string::String,
+    /// The numeric class of the worker that made them, as in `ModelDescription.numeric_class`: only workers of the same are
+    /// asked. Absent: any.
+    #[prost(string, optional, tag = "3")]
+    pub numeric_class: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// The device's own answer to a question that it sends upstream.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -495,6 +517,11 @@ pub struct Done {
     /// How sure the model was; absent for a command.
     #[prost(message, optional, tag = "6")]
     pub confidence: ::core::option::Option<Confidence>,
+    /// Where `CacheUse.blocks_wanted` asked for them: the worker's names for the full blocks of prompt and answer that later
+    /// requests may take over, in order from the beginning, as in `BlockStored.block`. For the hop above the worker, which
+    /// keeps them.
+    #[prost(fixed64, repeated, tag = "7")]
+    pub cache_blocks: ::prost::alloc::vec::Vec<u64>,
 }
 /// Tokens in and out.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1269,6 +1296,12 @@ pub struct WatchReportsRequest {
     /// Wanted milliseconds between reports; the server clamps it to its own bounds.
     #[prost(uint32, tag = "1")]
     pub interval_ms: u32,
+    /// Changes of the cache's blocks are wanted from this one on, as `CacheReport.changes_next` said; 0: all that are kept.
+    #[prost(uint64, tag = "2")]
+    pub changes_from: u64,
+    /// The cache that number is of, as in `CacheReport.cache_id`.
+    #[prost(fixed64, tag = "3")]
+    pub cache_id: u64,
 }
 /// What a worker says of its load.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1366,6 +1399,15 @@ pub struct CacheReport {
     /// Changes before these were missed: what was known of this worker's blocks is to be forgotten.
     #[prost(bool, tag = "8")]
     pub changes_missed: bool,
+    /// The number of the change after these, which a watcher that begins anew asks from.
+    #[prost(uint64, tag = "9")]
+    pub changes_next: u64,
+    /// Drawn when the cache was made: one of another number holds nothing of what was told before.
+    #[prost(fixed64, tag = "10")]
+    pub cache_id: u64,
+    /// Whose requests may take over what others have computed.
+    #[prost(enumeration = "CacheSharing", tag = "11")]
+    pub sharing: i32,
 }
 /// A block of the cache can be taken over from now on, or not any more. Names of blocks are hashes of the model, of who
 /// may share them, and of all tokens up to the block's end; only equality says something.
@@ -1452,6 +1494,48 @@ pub struct TierOutlook {
     /// Workers that can take work now.
     #[prost(uint32, tag = "11")]
     pub workers: u32,
+}
+/// Whose requests may take over what others have computed of prompts that begin alike, of those with the same
+/// `CacheUse.salt`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum CacheSharing {
+    /// Not said.
+    Unspecified = 0,
+    /// Nobody's.
+    None = 1,
+    /// Those of one conversation.
+    Conversation = 2,
+    /// Those of one salt.
+    Salt = 3,
+    /// All, whatever their salt.
+    Everyone = 4,
+}
+impl CacheSharing {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "CACHE_SHARING_UNSPECIFIED",
+            Self::None => "CACHE_SHARING_NONE",
+            Self::Conversation => "CACHE_SHARING_CONVERSATION",
+            Self::Salt => "CACHE_SHARING_SALT",
+            Self::Everyone => "CACHE_SHARING_EVERYONE",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "CACHE_SHARING_UNSPECIFIED" => Some(Self::Unspecified),
+            "CACHE_SHARING_NONE" => Some(Self::None),
+            "CACHE_SHARING_CONVERSATION" => Some(Self::Conversation),
+            "CACHE_SHARING_SALT" => Some(Self::Salt),
+            "CACHE_SHARING_EVERYONE" => Some(Self::Everyone),
+            _ => None,
+        }
+    }
 }
 /// Generated client implementations.
 pub mod fleet_client {

@@ -16,7 +16,7 @@ use tracing::{Instrument as _, Span, field};
 
 use super::below::{following, merge, outcome};
 use super::{Attempt, Begun, Dispatch, EVENT_BYTES_MAX, Leg};
-use crate::fleet::Lease;
+use crate::fleet::{Lease, prefix};
 
 /// Why nothing could be sent.
 const GONE: &str = "the worker has left the fleet";
@@ -66,11 +66,11 @@ impl Dispatch {
     /// answer; until then the caller is sent nothing, not even headers.
     pub(super) fn send(&self, asked: &Asked, attempt: Attempt, earlier: u32) -> Sent {
         let span = attempt.span();
-        let Attempt { number, place, decision, stake, mut work, .. } = attempt;
+        let Attempt { number, place, decision, stake, mut work, prompt, .. } = attempt;
         let resumed = asked.request.resume.as_ref().map_or(0, |resume| resume.token_ids.len());
         work.prompt_tokens = work.prompt_tokens.saturating_add(u32::try_from(resumed).unwrap_or(u32::MAX));
         let place = place.place;
-        let Some(lease) = self.fleet.lease(&place, work) else {
+        let Some(lease) = self.fleet.lease(&place, work, (prompt, resumed > 0)) else {
             let gone = std::future::ready(Err(Status::unavailable(GONE)));
             let reply = gone.boxed();
             return Sent { number, place, stake, lease: None, span, predicted: None, earlier, reply };
@@ -78,6 +78,9 @@ impl Dispatch {
         let mut request = asked.request.clone();
         request.decisions.push(decision);
         stake.bind(&mut request);
+        let salt = request.cache.as_ref().map_or("", |cache| &cache.salt);
+        let salt = prefix::salt(&asked.facts.tenant, salt);
+        request.cache = Some(v1::CacheUse { salt, blocks_wanted: true });
         let started = v1::Started {
             request_id: request.request_id.clone(),
             decisions: request.decisions.clone(),

@@ -14,9 +14,12 @@ use tokio::time::Instant;
 use super::breaker::{Breaker, Change, Outcome, Pass};
 use super::gauge;
 use super::lease::Lease;
+use super::pick::{Kin, Model, Strata};
 use super::pool::{Pools, Share};
-use super::predict::{Moment, Prediction, Predictor, Seen, Ticket, Work};
+use super::predict::{Moment, Predictor, Seen, Ticket, Work};
+use super::prefix::{Cache, Matches, Prompt};
 use super::report::Heard;
+use super::roster::Number;
 use super::signs::Signs;
 use super::standing::Standing;
 use crate::config::LoadSource;
@@ -47,9 +50,26 @@ pub(super) struct Entry {
     stale_after: Duration,
     /// From which time is counted in predictions.
     born: Instant,
+    strata: Arc<Strata>,
     pools: Arc<Pools>,
     signs: Signs,
     state: Mutex<State>,
+    number: Arc<Number>,
+}
+
+/// What is known beside it.
+#[derive(Debug)]
+pub(super) struct Known {
+    /// Its number.
+    pub(super) number: Arc<Number>,
+    /// The workers by what they have in common.
+    pub(super) strata: Arc<Strata>,
+    /// What all workers have on average; it counts there once it was heard of.
+    pub(super) pools: Arc<Pools>,
+    /// Its cache.
+    pub(super) cache: Cache,
+    /// What ejects it.
+    pub(super) breaker: Breaker,
 }
 
 #[derive(Debug)]
@@ -59,6 +79,9 @@ struct State {
     /// Whether that came with the answer to a call, and not by itself.
     by_call: bool,
     predictor: Predictor,
+    cache: Cache,
+    /// What it serves; `None`: it has not said yet.
+    model: Option<Model>,
     /// What the pool holds of this worker.
     share: Share,
     doubted: bool,
@@ -85,13 +108,18 @@ enum Link {
 // === impl Entry ===
 
 impl Entry {
-    /// A worker that was never heard of, which counts in `pools` when it is.
-    pub(super) fn new(who: Who, stale_after: Duration, pools: Arc<Pools>, breaker: Breaker) -> Self {
+    /// A worker that was never heard of.
+    pub(super) fn new(who: Who, stale_after: Duration, known: Known) -> Self {
+        let Known { number, strata, pools, cache, breaker } = known;
+        let kin = Kin { tier: who.tier.clone(), region: who.region.clone(), model: None };
+        strata.join(number.get(), kin);
         let state = State {
             link: Link::Untried,
             heard: None,
             by_call: false,
             predictor: Predictor::new(),
+            cache,
+            model: None,
             share: Share::default(),
             doubted: false,
             breaker,
@@ -99,14 +127,22 @@ impl Entry {
             resting: false,
             retired: false,
         };
-        let signs = Signs::default();
-        Self { who, stale_after, born: Instant::now(), pools, signs, state: Mutex::new(state) }
+        let (born, signs, state) = (Instant::now(), Signs::default(), Mutex::new(state));
+        Self { who, stale_after, born, strata, pools, signs, state, number }
     }
 
     /// The worker as the decision weighs it for this work, in a tier of this kind.
-    pub(super) fn candidate(&self, kind: Kind, work: &Work, now: Instant) -> Candidate {
+    pub(super) fn candidate(
+        &self,
+        kind: Kind,
+        (work, matches): (&Work, &Matches),
+        now: Instant,
+    ) -> Candidate {
         let mut state = self.state.lock();
+        let cached_tokens = state.cache.cached_tokens(matches, work.prompt_tokens);
+        let work = &Work { cached_tokens, ..*work };
         let mut candidate = self.weighed(&state, (kind, work), now);
+        candidate.cached_prompt_tokens = cached_tokens;
         if let Some(latency) = &mut candidate.latency {
             latency.queue_seconds += state.breaker.verdict(now).penalty.as_secs_f64();
         }
@@ -175,11 +211,14 @@ impl Entry {
         self.state.lock().heard.as_ref().and_then(|(heard, _)| heard.model.clone())
     }
 
-    /// The name of its model, if it has said so.
-    pub(super) fn model_name(&self) -> Option<String> {
-        let state = self.state.lock();
-        let (heard, _) = state.heard.as_ref()?;
-        heard.model.as_ref().map(|model| model.name.clone())
+    /// What `of` makes of what it serves; `None` there: it has not said yet.
+    pub(super) fn serves<T>(&self, of: impl Fn(Option<&Model>) -> Option<T>) -> Option<T> {
+        of(self.state.lock().model.as_ref())
+    }
+
+    /// Its number.
+    pub(super) fn number(&self) -> u32 {
+        self.number.get()
     }
 
     /// Its source says whether it takes new work.
@@ -201,6 +240,7 @@ impl Entry {
         let mut state = self.state.lock();
         self.pools.replace(&state.share, &Share::default());
         (state.share, state.retired) = (Share::default(), true);
+        self.strata.leave(self.number());
     }
 
     /// The worker answered, though not with a report.
@@ -220,16 +260,22 @@ impl Entry {
         self.count(&mut state);
     }
 
-    /// Counts a request that is about to be sent, until the lease is dropped.
-    pub(super) fn lease(self: &Arc<Self>, work: Work) -> Lease {
+    /// The cache, and the change of it, that its next watch goes on from.
+    pub(super) fn following(&self) -> (u64, u64) {
+        self.state.lock().cache.following()
+    }
+
+    /// Counts a request that is about to be sent, until the lease is dropped. `resumed`: it goes on with an answer.
+    pub(super) fn lease(self: &Arc<Self>, work: Work, (prompt, resumed): (Prompt, bool)) -> Lease {
         let now = Instant::now();
         let mut state = self.state.lock();
         let moment = self.moment(&state, now);
         let ticket = state.predictor.sent(work, &moment);
         let pass = state.breaker.enter(now);
+        let held = state.cache.sent(prompt, work.prompt_tokens, resumed);
         drop(state);
         self.signs.asked();
-        Lease::new(self.clone(), ticket, pass)
+        Lease::new(self.clone(), (ticket, pass), held)
     }
 
     /// A token came.
@@ -292,6 +338,14 @@ impl Entry {
         seen
     }
 
+    /// A leased request's answer told what its worker held of the prompt, where `share` of it was expected; tokens of its
+    /// cache's blocks.
+    pub(super) fn learn(&self, share: f64, usage: &v1::Usage) -> u32 {
+        let cache = &mut self.state.lock().cache;
+        cache.learn(share, usage);
+        cache.block()
+    }
+
     /// A leased request has ended without an answer.
     pub(super) fn dropped(&self, ticket: &Ticket) {
         self.state.lock().predictor.dropped(ticket, self.seconds(Instant::now()));
@@ -347,17 +401,6 @@ impl State {
     }
 
     fn latency(&self, work: &Work, moment: &Moment) -> Option<Latency> {
-        self.predictor.predict(work, moment).map(|prediction| latency(&prediction, work))
-    }
-}
-
-/// The prediction as a decision takes it: what a prompt costs is spread over its tokens.
-fn latency(prediction: &Prediction, work: &Work) -> Latency {
-    let Prediction { queue, network, prefill, output_token, caution, .. } = *prediction;
-    Latency {
-        queue_seconds: queue * caution,
-        network_seconds: network * caution,
-        prefill_seconds_per_token: prefill * caution / f64::from(work.prompt_tokens.max(1)),
-        seconds_per_output_token: output_token * caution,
+        self.predictor.predict(work, moment).map(|prediction| prediction.latency(work))
     }
 }

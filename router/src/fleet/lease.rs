@@ -6,6 +6,7 @@ use std::time::Duration;
 use mesh::connect::Channel;
 use policy::Name;
 use proto::v1;
+use proto::v1::generate_event::Event;
 use tokio::time::Instant;
 use tonic::Streaming;
 
@@ -13,6 +14,7 @@ use super::breaker::{Outcome, Pass};
 use super::entry::Entry;
 use super::gauge;
 use super::predict::Ticket;
+use super::prefix::Held;
 use super::trailing::Trailing;
 
 /// A stream whose reader held it up for more than this share of its time says nothing of the worker.
@@ -20,13 +22,15 @@ const HELD_UP_MAX: f64 = 0.1;
 
 /// One request at one worker. Dropping it releases the worker.
 #[derive(Debug)]
-pub(crate) struct Lease {
+pub struct Lease {
     entry: Arc<Entry>,
     /// `None`: it has ended.
     ticket: Option<Ticket>,
     /// `None`: the breaker knows what became of it.
     pass: Option<Pass>,
     first: Option<First>,
+    /// What it leaves in the worker's cache.
+    held: Option<Held>,
     held_up: Duration,
 }
 
@@ -40,8 +44,9 @@ struct First {
 // === impl Lease ===
 
 impl Lease {
-    pub(super) fn new(entry: Arc<Entry>, ticket: Ticket, pass: Pass) -> Self {
-        Self { entry, ticket: Some(ticket), pass: Some(pass), first: None, held_up: Duration::ZERO }
+    pub(super) fn new(entry: Arc<Entry>, (ticket, pass): (Ticket, Pass), held: Option<Held>) -> Self {
+        let (ticket, pass, held_up) = (Some(ticket), Some(pass), Duration::ZERO);
+        Self { entry, ticket, pass, first: None, held, held_up }
     }
 
     /// `tier/worker`.
@@ -81,6 +86,25 @@ impl Lease {
         let seen = timed.map(|(tokens, seconds)| seconds / f64::from(tokens));
         let seconds = [predicted, seen].into_iter().flatten().reduce(f64::max);
         seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+    }
+
+    /// The caller is shown this.
+    pub(crate) fn shows(&mut self, shown: &Event) {
+        if let Some(held) = &mut self.held {
+            held.shows(shown);
+        }
+    }
+
+    /// Takes out of an answer's end what it tells of its worker's cache, which is not its caller's to know.
+    pub(crate) fn learn(&mut self, done: &mut v1::Done) {
+        let blocks = std::mem::take(&mut done.cache_blocks);
+        let Some(held) = self.held.take() else { return };
+        if done.finish_reason() == v1::FinishReason::Interrupted {
+            return;
+        }
+        let usage = done.usage.unwrap_or_default();
+        let block_tokens = self.entry.learn(held.share(), &usage);
+        held.done(&usage, (&blocks, block_tokens));
     }
 
     /// The caller took this long to take what came.
@@ -124,6 +148,9 @@ impl Lease {
     fn begin(&mut self, tokens: u32, now: Instant) {
         self.first = Some(First { at: now, last_at: now, later_tokens: 0 });
         self.entry.settled();
+        if let Some(held) = &mut self.held {
+            held.begun();
+        }
         let Some(ticket) = &mut self.ticket else { return };
         // The first delta may hold more than one token: those after the first were decoded, not prefilled.
         if let Some(seen) = self.entry.began((ticket, self.pass.as_ref()), tokens.saturating_sub(1), now) {

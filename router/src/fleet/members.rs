@@ -15,7 +15,8 @@ use tokio::time::Instant;
 use super::Fleet;
 use super::breaker::Breaker;
 use super::discover::{self, Discovered, Member};
-use super::entry::{Entry, Who};
+use super::entry::{Entry, Known, Who};
+use super::prefix::Cache;
 use super::watch::watch;
 use crate::config::WorkerOptions;
 
@@ -72,15 +73,19 @@ impl Fleet {
             load: member.load,
             channel: Channel::new(member.address.clone(), transport, identity, connect),
         };
-        let entry = Arc::new(Entry::new(who, self.stale_after, self.pools.clone(), breaker));
+        let number = self.roster.number();
+        let cache = Cache::new(self.prefixes.clone(), number.clone());
+        let (pools, strata) = (self.pools.clone(), self.strata.clone());
+        let known = Known { number, pools, strata, cache, breaker };
+        let entry = Arc::new(Entry::new(who, self.stale_after, known));
         entry.set_leaving(member.leaving);
-        self.workers.insert(place, entry.clone());
+        self.roster.insert(entry.clone());
         entry
     }
 
     /// Lets a worker go: it is not chosen any more. What it is answering holds it until that ends.
     fn dismiss(&self, place: &Name) {
-        if let Some((_, entry)) = self.workers.remove(place) {
+        if let Some(entry) = self.roster.remove(place) {
             entry.retire();
         }
     }
@@ -88,7 +93,7 @@ impl Fleet {
     async fn keep(self: Arc<Self>) {
         let sources = discover::start(&self.board, &self.options, &self.rim);
         let mut kept = Kept::default();
-        for entry in self.entries() {
+        for entry in self.roster.all() {
             self.follow(&mut kept, entry);
         }
         let mut editions = self.board.editions();
@@ -108,7 +113,7 @@ impl Fleet {
     fn change(&self, kept: &mut Kept, told: &[Arc<[Member]>]) {
         let mut wanted = wanted(told);
         // Those that are named one by one stay as they are.
-        wanted.retain(|place, _| kept.found.contains_key(place) || !self.workers.contains_key(place));
+        wanted.retain(|place, _| kept.found.contains_key(place) || self.roster.get(place).is_none());
         let same = |was: &Member, is: &Member| Member { leaving: is.leaving, ..was.clone() } == *is;
         let gone = |place: &Name, was: &Member| !wanted.get(place).is_some_and(|is| same(was, is));
         let gone: Vec<Name> = kept
@@ -128,7 +133,7 @@ impl Fleet {
         let mut too_many = 0_usize;
         for (place, member) in wanted {
             let known = kept.found.contains_key(&place);
-            if !known && self.workers.len() >= self.options.workers_max {
+            if !known && self.roster.len() >= self.options.workers_max {
                 too_many += 1;
                 continue;
             }
@@ -136,7 +141,7 @@ impl Fleet {
                 tracing::info!(%place, address = %member.address, "a worker has joined the fleet");
                 let entry = self.admit(&member);
                 self.follow(kept, entry);
-            } else if let Some(entry) = self.workers.get(&place) {
+            } else if let Some(entry) = self.roster.get(&place) {
                 entry.set_leaving(member.leaving);
             }
             kept.found.insert(place, member);

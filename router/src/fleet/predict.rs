@@ -13,6 +13,8 @@ mod backlog;
 mod fit;
 mod errors;
 
+use policy::Latency;
+
 use self::backlog::Sums;
 pub use self::predictor::Predictor;
 
@@ -147,6 +149,18 @@ impl Prediction {
     /// Seconds to the last token of an answer of this length, with what is added for caution.
     pub fn total(&self, output_tokens: f64) -> f64 {
         bounded((self.first_token() + output_tokens * self.output_token_of(output_tokens)) * self.caution)
+    }
+
+    /// As a decision takes it: what a prompt costs is spread over its tokens that are not cached.
+    pub fn latency(&self, work: &Work) -> Latency {
+        let Self { queue, network, prefill, output_token, caution, .. } = *self;
+        let fresh = work.prompt_tokens.saturating_sub(work.cached_tokens);
+        Latency {
+            queue_seconds: queue * caution,
+            network_seconds: network * caution,
+            prefill_seconds_per_token: prefill * caution / f64::from(fresh.max(1)),
+            seconds_per_output_token: output_token * caution,
+        }
     }
 }
 

@@ -82,7 +82,9 @@ async fn reports(entry: &Entry, watching: &Watching) -> Status {
 async fn open(entry: &Entry, interval: Duration) -> Result<Streaming<v1::Report>, Status> {
     let interval_ms = u32::try_from(interval.as_millis()).unwrap_or(u32::MAX);
     let mut client = FleetClient::new(entry.who.channel.clone()).max_decoding_message_size(REPORT_BYTES_MAX);
-    Ok(client.watch_reports(v1::WatchReportsRequest { interval_ms }).await?.into_inner())
+    let (cache_id, changes_from) = entry.following();
+    let wanted = v1::WatchReportsRequest { interval_ms, changes_from, cache_id };
+    Ok(client.watch_reports(wanted).await?.into_inner())
 }
 
 // === impl Watching ===

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod worker;
+mod caching;
 mod road;
 mod choice;
 mod failure;
@@ -20,3 +21,5 @@ mod foreign;
 mod membership;
 mod kubernetes;
 mod sockets;
+mod prefix;
+mod drawn;

@@ -9,6 +9,7 @@ use mesh::journal::JournalFormat;
 use policy::{DecisionLine, Outcome, Rules, replay};
 use proto::v1;
 use proto::v1::feedback::Verdict;
+use router::config::PickOptions;
 use tonic::Code;
 
 use crate::road::{Answer, POLICY, Planned, Road, both, memory, question, question_at};
@@ -66,6 +67,29 @@ async fn what_was_decided_and_what_came_of_it_stands_in_the_log() {
     }
     let right: Vec<_> = found.iter().map(|line| line.outcome.and_then(|outcome| outcome.right)).collect();
     assert_eq!(right, [Some(false), None]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_drawn_decides_again_to_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut plan = both();
+    plan.extend(
+        both()
+            .into_iter()
+            .zip(["slow/c", "quick/d"])
+            .map(|((_, report, script), place)| (place, report, script)),
+    );
+    let mut road = Road::lay_with(memory(), plan, |options| {
+        options.decisions.path = folder.path().join("decisions.jsonl");
+        options.decisions.feedback_wait_ms = 1;
+        options.fleet.pick = PickOptions { full_max: 1, drawn: 2, leaders: 1, named: 1 };
+    })
+    .await;
+    let answer = road.ask(question()).await.unwrap();
+    let found = lines(road, folder.path()).await;
+    assert_eq!((found[0].record.facts.places_known, found.len()), (Some(4), 1));
+    assert!(found[0].record.candidates.len() < 4);
+    same_bits(&found[0], &answer);
 }
 
 #[tokio::test(start_paused = true)]

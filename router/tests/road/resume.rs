@@ -162,7 +162,7 @@ async fn what_cannot_be_gone_on_with_ends_as_interrupted() {
 async fn a_resume_that_came_with_the_request_is_gone_on_after() {
     let first = vec![Step::Started, Step::Delta(" is", &[8]), lost()];
     let mut road = Road::lay(alike(vec![("slow/a", first), ("quick/b", ends())])).await;
-    let resume = v1::Resume { token_ids: vec![7], model_hash: "worker-hash".into() };
+    let resume = v1::Resume { token_ids: vec![7], model_hash: "worker-hash".into(), numeric_class: None };
     let request = v1::GenerateRequest { resume: Some(resume), ..question() };
     let mut stream = road.client.generate(request).await.unwrap().into_inner();
     let mut indices = Vec::new();

@@ -63,6 +63,9 @@ pub struct Fleet {
     /// No more requests of each trace.
     #[arg(long)]
     pub requests: Option<usize>,
+    /// Only what prompts find in caches, or only the rest.
+    #[arg(long, value_name = "BOOL")]
+    pub caches: Option<bool>,
     /// What chance begins with: the same seed gives the same numbers.
     #[arg(long, default_value_t = 7)]
     pub seed: u64,

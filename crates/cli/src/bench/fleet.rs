@@ -5,7 +5,9 @@ pub mod trace;
 pub mod kind;
 pub mod machine;
 mod choose;
+mod caches;
 pub mod replay;
+mod hits;
 mod report;
 #[cfg(test)]
 mod tests;
@@ -17,6 +19,7 @@ use std::process::ExitCode;
 use anyhow::{Result, ensure};
 
 pub use self::choose::Way;
+use self::hits::hits;
 use self::replay::replay;
 use self::report::{Report, Row};
 use self::trace::Request;
@@ -35,9 +38,15 @@ const MADE_UP: (&str, [f64; 3]) = ("made_up", [0.5, 1.0, 2.0]);
 pub(super) fn run(asked: &Fleet, out: &mut impl Write) -> Result<ExitCode> {
     let data = asked.data.as_deref().filter(|data| data.join("traces").is_dir());
     let kinds = trace::fleet(data)?;
-    let mut rows = Vec::new();
+    let (mut rows, mut found) = (Vec::new(), Vec::new());
     for (name, paces) in traces(asked, data)? {
         let requests = requests(asked, data, name)?;
+        if asked.caches != Some(false)
+            && let Some(one) = hits((name, &paces), &requests, &kinds, asked.seed)?
+        {
+            found.push(one);
+        }
+        let paces = if asked.caches == Some(true) { Vec::new() } else { paces };
         for pace in paces {
             for way in &asked.ways() {
                 let replayed = replay(&requests, pace, &kinds, *way, asked.seed);
@@ -45,7 +54,13 @@ pub(super) fn run(asked: &Fleet, out: &mut impl Write) -> Result<ExitCode> {
             }
         }
     }
-    let report = Report { recorded: data.is_some(), data: asked.data.as_deref(), kinds: &kinds, rows: &rows };
+    let report = Report {
+        recorded: data.is_some(),
+        data: asked.data.as_deref(),
+        kinds: &kinds,
+        rows: &rows,
+        hits: &found,
+    };
     if asked.json {
         writeln!(out, "{}", serde_json::to_string_pretty(&report.json(asked.seed))?)?;
     } else {

@@ -287,7 +287,8 @@ impl Sequence {
         let cached_tokens = self.cached_tokens.min(self.prompt_tokens);
         let usage = Usage { prompt_tokens: self.prompt_tokens, cached_tokens, output_tokens };
         let confidence = Confidence::of(&mut self.probabilities);
-        self.send(Event::Done(Done { finish, usage, confidence }));
+        let blocks = self.cache.names();
+        self.send(Event::Done(Done { finish, usage, confidence, blocks }));
     }
 
     /// Sends the failure.

@@ -167,6 +167,12 @@ impl Cache {
         self.tokens.len()
     }
 
+    /// The names of its full blocks that others can find, up to the first that they cannot.
+    pub(crate) fn names(&self) -> Vec<u64> {
+        let full = self.chain.iter().skip(1).zip(&self.held);
+        full.map_while(|(link, held)| (*held == Some(*link)).then(|| link.short())).collect()
+    }
+
     /// Lets nobody find what this sequence has computed: its numbers are not to be trusted.
     pub(crate) fn disown(&mut self) {
         if let Some(pool) = &self.pool {

@@ -47,6 +47,8 @@ pub fn check(request: &v1::GenerateRequest, limits: &Limits) -> Result<(), Inval
     short("residency", &request.residency, ID_BYTES_MAX)?;
     short("model", &request.model, NAME_BYTES_MAX)?;
     short("only_place", &request.only_place, NAME_BYTES_MAX)?;
+    let salt = request.cache.as_ref().map_or("", |cache| &cache.salt);
+    short("cache.salt", salt, ID_BYTES_MAX)?;
     turns(&request.turns, limits)?;
     if let Some(sampling) = &request.sampling {
         self::sampling(sampling, limits)?;

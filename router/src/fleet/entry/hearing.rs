@@ -6,8 +6,12 @@ use proto::orca::OrcaLoadReport;
 use proto::v1;
 use tokio::time::Instant;
 
+use super::super::pick::{Kin, Model};
 use super::super::report::{Circumstances, Doubt, Heard};
-use super::{Entry, State};
+use super::{Entry, State, Who};
+
+/// No cache has room for more tokens.
+const CACHE_TOKENS_MAX: u64 = 1 << 40;
 
 // === impl Entry ===
 
@@ -15,12 +19,14 @@ impl Entry {
     /// Takes a report and says when the next is due.
     pub(in crate::fleet) fn hear(
         &self,
-        report: v1::Report,
+        mut report: v1::Report,
         interval_wanted: Duration,
         now: Instant,
     ) -> Duration {
         let mut state = self.state.lock();
         state.by_call = false;
+        let cache = report.cache.take();
+        state.cache.heard(cache.as_ref(), report.cache_tokens_max.min(CACHE_TOKENS_MAX));
         self.take(&mut state, Heard::from_report(report, interval_wanted), now)
     }
 
@@ -63,8 +69,25 @@ impl Entry {
         if heard.load_known {
             state.predictor.heard(heard.said(), self.seconds(now));
         }
+        self.place(state, heard.model.as_ref());
         state.heard = Some((heard, now));
         self.count(state);
         interval
+    }
+
+    /// It serves this from now on.
+    fn place(&self, state: &mut State, model: Option<&v1::ModelDescription>) {
+        let same = match (&state.model, model) {
+            (Some(was), Some(is)) => was.is(is),
+            (was, is) => was.is_none() && is.is_none(),
+        };
+        if !same {
+            state.model = model.map(Model::of);
+            if !state.retired {
+                let Who { tier, region, .. } = &self.who;
+                let kin = Kin { tier: tier.clone(), region: region.clone(), model: state.model.clone() };
+                self.strata.join(self.number(), kin);
+            }
+        }
     }
 }

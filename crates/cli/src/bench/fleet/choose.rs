@@ -13,6 +13,8 @@ const ANSWER_WEIGHT_MIN: f64 = 0.01;
 /// How a worker is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Way {
+    /// The least expected cost, as the router decides, with what it knows of the workers' caches.
+    Cached,
     /// The least expected seconds, as the router predicts them.
     Predicted,
     /// Each in turn.
@@ -37,12 +39,13 @@ pub(super) struct Chooser {
 // === impl Way ===
 
 impl Way {
-    /// All of them.
+    /// All that do without caches.
     pub const ALL: [Self; 4] = [Self::Predicted, Self::RoundRobin, Self::LeastRequests, Self::PowerOfTwo];
 
     /// As it is printed.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Cached => "cached",
             Self::Predicted => "predicted",
             Self::RoundRobin => "round_robin",
             Self::LeastRequests => "least_requests",
@@ -75,7 +78,8 @@ impl Chooser {
                 let pair = [(); 2].map(|()| self.random.random_range(0..self.open.len()));
                 self.least(pair.into_iter())
             }
-            Way::Predicted => {
+            // Decided elsewhere, unless nothing is known of any cache.
+            Way::Cached | Way::Predicted => {
                 let expected = |one: &Predictor| Some(one.predict(work, moment)?.total(work.output_tokens));
                 let expected: Vec<_> = predictors.iter().map(expected).collect();
                 let known = expected.iter().enumerate().filter_map(|(index, one)| Some((index, (*one)?)));
@@ -83,8 +87,11 @@ impl Chooser {
                 best.unwrap_or_else(|| self.least(0..self.open.len()))
             }
         };
-        self.open[chosen] += 1;
         chosen
+    }
+
+    pub(super) fn chose(&mut self, worker: usize) {
+        self.open[worker] += 1;
     }
 
     pub(super) fn ended(&mut self, worker: usize, output: u32) {

@@ -7,6 +7,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use router::predict::{Moment, Pool, Predictor, Said, Ticket, Work};
 
+use super::caches::{Caches, Chosen};
 use super::choose::{Chooser, Way, pool};
 use super::kind::Kind;
 use super::machine::{Came, Machine, Sequence};
@@ -47,6 +48,8 @@ pub struct Replayed {
     pub outcomes: Vec<Outcome>,
     /// The share of time that each worker worked.
     pub busy: Vec<f64>,
+    /// The share of the prompts' blocks that their workers held; 0 where they have no caches.
+    pub found: f64,
 }
 
 /// What happens next.
@@ -86,6 +89,8 @@ struct Replay<'a> {
     travel: Vec<Travel>,
     predictors: Vec<Predictor>,
     chooser: Chooser,
+    way: Way,
+    caches: Option<Caches>,
     tickets: Vec<Option<(Ticket, f64)>>,
     outcomes: Vec<Outcome>,
     agenda: BinaryHeap<Reverse<Planned>>,
@@ -98,6 +103,16 @@ struct Replay<'a> {
 
 /// Replays `requests` at `speed` times their pace.
 pub fn replay(requests: &[Request], speed: f64, kinds: &[Kind], way: Way, seed: u64) -> Replayed {
+    replay_with((requests, speed), kinds, (way, None), seed)
+}
+
+/// The same where workers have caches.
+pub(super) fn replay_with(
+    (requests, speed): (&[Request], f64),
+    kinds: &[Kind],
+    (way, caches): (Way, Option<Caches>),
+    seed: u64,
+) -> Replayed {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut travels =
         |_| Travel { seconds: random.random_range(TRAVEL_SECONDS.0..TRAVEL_SECONDS.1), last: [0.0; 2] };
@@ -111,6 +126,8 @@ pub fn replay(requests: &[Request], speed: f64, kinds: &[Kind], way: Way, seed: 
         travel,
         predictors: kinds.iter().map(|_| Predictor::new()).collect(),
         chooser: Chooser::new(way, kinds.len(), seed),
+        way,
+        caches,
         tickets: vec![None; requests.len()],
         outcomes: vec![Outcome::default(); requests.len()],
         agenda: BinaryHeap::new(),
@@ -123,7 +140,8 @@ pub fn replay(requests: &[Request], speed: f64, kinds: &[Kind], way: Way, seed: 
     replay.run();
     let busy =
         replay.machines.iter().map(|one| one.busy_seconds / replay.now.max(f64::MIN_POSITIVE)).collect();
-    Replayed { outcomes: replay.outcomes, busy }
+    let found = replay.caches.map_or(0.0, |caches| caches.found as f64 / caches.blocks.max(1) as f64);
+    Replayed { outcomes: replay.outcomes, busy, found }
 }
 
 // === impl Replay ===
@@ -145,11 +163,7 @@ impl Replay<'_> {
             self.now = at;
             match event {
                 Event::Arrives(request) => self.arrives(request),
-                Event::Reaches { worker, sequence } => {
-                    if self.machines[worker].arrive(sequence) {
-                        self.step(worker);
-                    }
-                }
+                Event::Reaches { worker, sequence } => self.reaches(worker, sequence),
                 Event::StepEnds(worker) => {
                     self.machines[worker].end(&mut came);
                     let back = self.arrival(worker, false);
@@ -164,12 +178,18 @@ impl Replay<'_> {
                 }
                 Event::Reports(worker) => {
                     let said = self.machines[worker].said();
+                    if let Some(caches) = &mut self.caches {
+                        caches.reports(worker);
+                    }
                     let back = self.arrival(worker, false);
                     self.plan(back, Event::Heard { worker, said });
                     self.plan(at + REPORT_SECONDS, Event::Reports(worker));
                 }
                 Event::Heard { worker, said } => {
                     self.predictors[worker].heard(said, at);
+                    if let Some(caches) = &mut self.caches {
+                        caches.heard(worker);
+                    }
                     self.pool = pool(&self.predictors);
                 }
                 Event::First { worker, request } => self.first(worker, request),
@@ -186,7 +206,12 @@ impl Replay<'_> {
             cached_tokens: 0,
             output_tokens: self.chooser.answer_tokens(),
         };
-        let worker = self.chooser.choose(&self.predictors, &work, &moment);
+        let Chosen { worker, cached_tokens } = self.choose(index, &work, &moment);
+        self.chooser.chose(worker);
+        if let Some(caches) = &mut self.caches {
+            caches.sent((request, index), worker);
+        }
+        let work = Work { cached_tokens, ..work };
         let ticket = self.predictors[worker].sent(work, &moment);
         let predicted = ticket.predicted();
         let length = f64::from(request.output_tokens);
@@ -199,7 +224,33 @@ impl Replay<'_> {
         self.plan(at, Event::Reaches { worker, sequence });
     }
 
+    fn choose(&mut self, index: usize, work: &Work, moment: &Moment) -> Chosen {
+        let request = &self.requests[index];
+        let decided = self.caches.as_ref().filter(|_| self.way == Way::Cached);
+        if let Some(chosen) =
+            decided.and_then(|caches| caches.decide((request, index), &self.predictors, (work, moment)))
+        {
+            return chosen;
+        }
+        let worker = self.chooser.choose(&self.predictors, work, moment);
+        let expected = |caches: &Caches| caches.expected(request, worker, work);
+        Chosen { worker, cached_tokens: self.caches.as_ref().map_or(0, expected) }
+    }
+
+    fn reaches(&mut self, worker: usize, sequence: Sequence) {
+        let Sequence { request, prompt, output, .. } = sequence;
+        let cached = self.caches.as_mut().map_or(0, |caches| caches.reached(&self.requests[request], worker));
+        let sequence = Sequence::new(request, prompt, cached, output);
+        self.outcomes[request].cached = sequence.cached;
+        if self.machines[worker].arrive(sequence) {
+            self.step(worker);
+        }
+    }
+
     fn first(&mut self, worker: usize, request: usize) {
+        if let Some(caches) = &mut self.caches {
+            caches.began((&self.requests[request], request), worker);
+        }
         if let Some((ticket, sent)) = &mut self.tickets[request] {
             self.outcomes[request].first = self.now - *sent;
             self.predictors[worker].began(ticket, 0, self.now);
@@ -216,6 +267,9 @@ impl Replay<'_> {
         outcome.token = (later >= LATER_TOKENS_MIN).then(|| seconds / f64::from(later));
         self.predictors[worker].done(ticket, Some((later, seconds)), output, self.now);
         self.chooser.ended(worker, output);
+        if let Some(caches) = &mut self.caches {
+            caches.ended((&self.requests[request], request), worker, self.outcomes[request].cached);
+        }
     }
 
     fn step(&mut self, worker: usize) {

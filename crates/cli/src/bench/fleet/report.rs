@@ -7,6 +7,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::choose::Way;
+use super::hits::Hits;
 use super::kind::Kind;
 use super::replay::Replayed;
 
@@ -37,6 +38,7 @@ pub(super) struct Report<'a> {
     pub(super) data: Option<&'a Path>,
     pub(super) kinds: &'a [Kind],
     pub(super) rows: &'a [Row],
+    pub(super) hits: &'a [Hits],
 }
 
 /// Median and 95th percentile.
@@ -119,6 +121,7 @@ impl Report<'_> {
             "length_coverage": null,
             "length_coverage_missing": LENGTHS,
             "rows": self.rows.iter().map(Row::json).collect::<Vec<_>>(),
+            "caches": self.hits.iter().map(Hits::json).collect::<Vec<_>>(),
         })
     }
 

@@ -105,6 +105,7 @@ fn it_says_when_the_data_is_not_there() {
         pace: Some(1.0),
         way: Some(Way::Predicted),
         requests: Some(200),
+        caches: None,
         seed: 7,
         json,
     };

@@ -133,6 +133,14 @@ fn blocks_are_given_up_for_others_and_changes_are_told() {
     let first = answer(&engine, ask(&text(0), 30));
     let told = engine.handle.block_changes(0, 100);
     assert!(!told.missed && told.changes.len() >= (first.done.usage.prompt_tokens + 29) / 16);
+    let stored = |change: &BlockChange| match change {
+        BlockChange::Stored { block, .. } => Some(*block),
+        BlockChange::Removed { .. } => None,
+    };
+    let named: Vec<u64> = told.changes.iter().filter_map(stored).collect();
+    assert_eq!(first.done.blocks, named, "an answer names the blocks that it leaves");
+    let unshared = super::engine(Options { kv_shared: false, ..options() });
+    assert!(answer(&unshared, ask(&text(0), 30)).done.blocks.is_empty());
     for at in 1..10 {
         answer(&engine, ask(&text(at), 30));
     }

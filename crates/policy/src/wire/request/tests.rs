@@ -147,7 +147,7 @@ fn the_rest_is_bounded() {
         signals(v1::Signals { private: Some(private), ..Default::default() }),
         Some("`signals.private.personal_data` is 65; give at most 64 names"),
     );
-    let resume = v1::Resume { token_ids: vec![1; 4097], model_hash: String::new() };
+    let resume = v1::Resume { token_ids: vec![1; 4097], ..Default::default() };
     refused(|r| r.resume = Some(resume), Some("`resume.token_ids` is 4097; give fewer token ids"));
 }
 
