@@ -59,7 +59,10 @@ fn only_those_who_fit_are_drawn_and_few_are_all_taken() {
         let drawn = strata.draw(&wanted, &[], 3);
         match expect {
             None => {
-                assert!(!drawn.is_empty() && drawn.iter().all(|worker| *worker < 998), "{wanted:?} {drawn:?}")
+                assert!(
+                    !drawn.is_empty() && drawn.iter().all(|worker| *worker < 998),
+                    "{wanted:?} {drawn:?}"
+                );
             }
             Some(all) => assert_eq!(drawn, all.collect::<Vec<_>>(), "{wanted:?}"),
         }
