@@ -250,12 +250,9 @@ impl Fleet {
 
     /// The same for an answer that another router began: the last place of these decisions that is known here computed what
     /// was shown.
-    pub(crate) fn unlike_before(&self, decisions: &[v1::Decision], hash: &str) -> Vec<Excluded> {
-        let places = decisions.iter().rev().map(|decision| Name::from(decision.place.as_str()));
-        match places.into_iter().find(|place| self.workers.contains_key(place)) {
-            Some(place) => self.unlike(&place, hash),
-            None => Vec::new(),
-        }
+    pub(crate) fn numeric_class_before(&self, decisions: &[v1::Decision]) -> Option<String> {
+        let mut places = decisions.iter().rev().map(|decision| Name::from(decision.place.as_str()));
+        places.find(|place| self.roster.get(place).is_some()).map(|place| self.numeric_class(&place))
     }
 
     /// The edition of what was learned of the workers: how many answers it rests on.

@@ -38,7 +38,7 @@ impl Service {
         let deadline = Deadline::of(&request);
         let previous_attempts = mesh::retry::previous_attempts(request.metadata());
         let peer = request.extensions().get::<Peer>().cloned().unwrap_or_default();
-        let reading = self.requests.read(&peer, request.into_inner())?;
+        let mut reading = self.requests.read(&peer, request.into_inner())?;
         let Dispatch { fleet, desk, .. } = &self.dispatch;
         let mut facts = request::facts(&reading.request, &reading.signals, reading.tenant.clone());
         if let Some(only) = facts.only_place.as_ref() {
@@ -48,8 +48,11 @@ impl Service {
         if !reading.request.model.is_empty() {
             fleet.serves(&reading.request.model)?;
         }
-        if let Some(resume) = reading.request.resume.as_ref().filter(|resume| !resume.token_ids.is_empty()) {
-            facts.excluded.extend(fleet.unlike_before(&reading.request.decisions, &resume.model_hash));
+        let v1::GenerateRequest { resume, decisions, .. } = &mut reading.request;
+        if let Some(resume) =
+            resume.as_mut().filter(|it| it.numeric_class.is_none() && !it.token_ids.is_empty())
+        {
+            resume.numeric_class = fleet.numeric_class_before(decisions);
         }
         let mut asked = Asked::new(desk, reading, facts, deadline);
         asked.previous_attempts = previous_attempts;

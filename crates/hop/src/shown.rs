@@ -57,7 +57,8 @@ impl Shown {
     #[must_use]
     pub fn go_on(&self, request: &v1::GenerateRequest, model_hash: &str) -> Option<v1::GenerateRequest> {
         let possible = self.whole && !model_hash.is_empty();
-        let resume = v1::Resume { token_ids: self.token_ids.clone(), model_hash: model_hash.to_owned() };
+        let (token_ids, model_hash) = (self.token_ids.clone(), model_hash.to_owned());
+        let resume = v1::Resume { token_ids, model_hash, numeric_class: None };
         possible.then(|| v1::GenerateRequest { resume: Some(resume), ..request.clone() })
     }
 }

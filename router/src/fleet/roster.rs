@@ -1,9 +1,9 @@
 //! Who is in the fleet: by name for those who look for one, by number for those who draw some, kept up as workers join and
 //! leave, so that no request copies or sorts them.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use dashmap::DashMap;
 use parking_lot::{Mutex, RwLock};
 use policy::Name;
 
@@ -12,13 +12,14 @@ use super::entry::Entry;
 /// Everyone.
 #[derive(Debug, Default)]
 pub(super) struct Roster {
+    /// Asked several times for every request, by many threads at once.
+    by_name: DashMap<Name, Arc<Entry>>,
     members: RwLock<Members>,
     numbers: Arc<Numbers>,
 }
 
 #[derive(Debug, Default)]
 struct Members {
-    by_name: HashMap<Name, Arc<Entry>>,
     by_number: Vec<Option<Arc<Entry>>>,
     /// By name, so that equal fleets give equal decisions.
     ordered: Vec<Arc<Entry>>,
@@ -53,25 +54,29 @@ impl Roster {
     /// From now on this one is found; whoever had its name is not.
     pub(super) fn insert(&self, entry: Arc<Entry>) {
         let mut members = self.members.write();
-        members.remove(&entry.who.place);
+        if let Some(before) = self.by_name.insert(entry.who.place.clone(), entry.clone()) {
+            members.remove(&before);
+        }
         let at = members.ordered.partition_point(|other| other.who.place < entry.who.place);
         members.ordered.insert(at, entry.clone());
         let number = entry.number() as usize;
         if number >= members.by_number.len() {
             members.by_number.resize(number + 1, None);
         }
-        members.by_number[number] = Some(entry.clone());
-        members.by_name.insert(entry.who.place.clone(), entry);
+        members.by_number[number] = Some(entry);
     }
 
     /// It is not found any more.
     pub(super) fn remove(&self, place: &Name) -> Option<Arc<Entry>> {
-        self.members.write().remove(place)
+        let mut members = self.members.write();
+        let (_, entry) = self.by_name.remove(place)?;
+        members.remove(&entry);
+        Some(entry)
     }
 
     /// The one of this name.
     pub(super) fn get(&self, place: &Name) -> Option<Arc<Entry>> {
-        self.members.read().by_name.get(place).cloned()
+        self.by_name.get(place).map(|entry| entry.value().clone())
     }
 
     /// How many there are.
@@ -100,15 +105,13 @@ impl Roster {
 // === impl Members ===
 
 impl Members {
-    fn remove(&mut self, place: &Name) -> Option<Arc<Entry>> {
-        let entry = self.by_name.remove(place)?;
-        if let Ok(at) = self.ordered.binary_search_by(|other| other.who.place.cmp(place)) {
+    fn remove(&mut self, entry: &Entry) {
+        if let Ok(at) = self.ordered.binary_search_by(|other| other.who.place.cmp(&entry.who.place)) {
             self.ordered.remove(at);
         }
         if let Some(slot) = self.by_number.get_mut(entry.number() as usize) {
             *slot = None;
         }
-        Some(entry)
     }
 }
 

@@ -195,7 +195,8 @@ async fn an_answer_that_another_router_began_goes_on_where_the_same_bits_are_com
     let mut road = Road::lay(plan).await;
     let began = v1::Decision { hop: "router".into(), place: "slow/b".into(), ..Default::default() };
     for id in 0..8 {
-        let resume = v1::Resume { token_ids: vec![7, 8], model_hash: "worker-hash".into() };
+        let resume =
+            v1::Resume { token_ids: vec![7, 8], model_hash: "worker-hash".into(), ..Default::default() };
         let request_id = format!("question-{id}");
         let request = v1::GenerateRequest {
             request_id,
