@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_stream::stream;
 use futures_util::StreamExt as _;
 use mesh::admit::RETRY_PUSHBACK;
-use mesh::connect::{Channel, ConnectionState};
+use mesh::connect::{Channel, ConnectionState, Intake};
 use mesh::deadline::Deadline;
 use mesh::process::Rim;
 use mesh::transport::Address;
@@ -30,6 +30,9 @@ use crate::error::{Error, Failure};
 const EVENT_BYTES_MAX: usize = 1 << 20;
 /// The longest pushback that is believed.
 const PUSHBACK_MAX: Duration = Duration::from_secs(60);
+
+/// An answer of the upstream, taken in as it comes: a caller that does not read holds up no other's.
+type Steps = Intake<v1::GenerateEvent, Streaming<v1::GenerateEvent>>;
 
 /// One router above, or whatever stands in its place, and what it lately said of itself.
 #[derive(Clone, Debug)]
@@ -97,7 +100,8 @@ impl Upstream {
         let mut client =
             GenerationClient::new(self.channel.clone()).max_decoding_message_size(EVENT_BYTES_MAX);
         let judged = |status: Status| judge(&place, &status);
-        let mut steps = client.generate(call).await.map_err(judged)?.into_inner();
+        let steps = client.generate(call).await.map_err(judged)?.into_inner();
+        let mut steps = self.channel.take_in(steps, hop::EVENTS);
         let first = loop {
             match following(&mut steps).await.map_err(judged)? {
                 Event::Started(upstream) => merge(&mut started, upstream),
@@ -146,7 +150,7 @@ fn merge(started: &mut v1::Started, upstream: v1::Started) {
 }
 
 /// The next event, or why there is none; an answer that ends without `done` is not complete.
-async fn following(steps: &mut Streaming<v1::GenerateEvent>) -> Result<Event, Status> {
+async fn following(steps: &mut Steps) -> Result<Event, Status> {
     while let Some(message) = steps.message().await? {
         // Events that this version does not know are left out.
         if let Some(event) = message.event {

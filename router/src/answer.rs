@@ -60,6 +60,8 @@ enum Next {
     Lost,
     /// The answer has an error that another worker would have, too.
     Broken(Status),
+    /// The caller left too much of it unread.
+    Unread(Status),
 }
 
 // === impl Answer ===
@@ -104,6 +106,10 @@ impl Answer {
                         yield Err(status);
                         return;
                     }
+                    Next::Unread(status) => {
+                        yield Err(status);
+                        return;
+                    }
                 }
             }
         }
@@ -130,6 +136,9 @@ impl Answer {
         let error = broken(self.leg.lease.place(), &status);
         self.leg.span.record("error.type", field::debug(status.code()));
         tracing::warn!(parent: &self.leg.span, %error, "an answer broke off");
+        if self.leg.rest.is_over() {
+            return Next::Unread(error.status());
+        }
         if !error.is_retryable() {
             return Next::Broken(error.status());
         }
@@ -226,7 +235,7 @@ impl Answer {
     fn done(self, mut done: v1::Done) -> (v1::Done, Trailing) {
         let Self { leg, earlier, started, .. } = self;
         let Leg { mut lease, stake, rest, .. } = leg;
-        let trailing = lease.trailing(rest);
+        let trailing = lease.trailing(rest.into_inner());
         lease.learn(&mut done);
         let usage = done.usage.unwrap_or_default();
         if done.finish_reason() != v1::FinishReason::Interrupted {

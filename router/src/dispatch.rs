@@ -11,10 +11,9 @@ use mesh::retry::Budget;
 use policy::{Candidate, Decision, Excluded, Facts, Name, Placement, Rules};
 use proto::v1;
 use proto::v1::generate_event::Event;
-use tonic::Streaming;
 use tracing::{Span, field};
 
-use self::below::judge;
+use self::below::{Rest, judge};
 use self::race::{Failed, Late};
 use crate::answer::Answer;
 use crate::config::ResumeOptions;
@@ -60,7 +59,7 @@ pub(crate) struct Begun {
 /// What one worker has of an answer: its stream, and all that is held for it.
 #[derive(Debug)]
 pub(crate) struct Leg {
-    pub(crate) rest: Streaming<v1::GenerateEvent>,
+    pub(crate) rest: Rest,
     pub(crate) lease: Lease,
     pub(crate) stake: Stake,
     pub(crate) span: Span,

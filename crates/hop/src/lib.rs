@@ -13,6 +13,7 @@ mod log;
 #[cfg(feature = "parquet")]
 pub mod bound;
 mod answered;
+mod joined;
 mod meters;
 mod vocabulary;
 mod stake;
@@ -23,6 +24,7 @@ mod error;
 
 pub use desk::Desk;
 pub use error::{Error, listed};
+pub use joined::EVENTS;
 pub use options::{BudgetOptions, DeskOptions, FeedbackOptions, RetryOptions};
 pub use policies::{Policies, Reader, load};
 pub use request::{Reading, Requests};

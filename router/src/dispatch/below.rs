@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use mesh::admit::RETRY_PUSHBACK;
+use mesh::connect::Intake;
 use policy::Name;
 use proto::v1;
 use proto::v1::generate_event::Event;
@@ -15,6 +16,9 @@ use crate::fleet::Outcome;
 pub(crate) const MESSAGE_CHARS_MAX: usize = 512;
 /// The longest pushback that is believed.
 pub(crate) const PUSHBACK_MAX: Duration = Duration::from_secs(60);
+
+/// The rest of an answer, taken in as it comes: a caller that does not read holds up no other's.
+pub(crate) type Rest = Intake<v1::GenerateEvent, Streaming<v1::GenerateEvent>>;
 
 /// What the place below says of its own start. A router below has decided too, and its choice of place is the one
 /// that counts; a worker below does not know what it is called here.
@@ -30,7 +34,7 @@ pub(crate) fn merge(started: &mut v1::Started, downstream: v1::Started) {
 }
 
 /// The next event, or why there is none; an answer that ends without `done` is not complete.
-pub(crate) async fn following(rest: &mut Streaming<v1::GenerateEvent>) -> Result<Event, Status> {
+pub(crate) async fn following(rest: &mut Rest) -> Result<Event, Status> {
     while let Some(message) = rest.message().await? {
         // Events that this version does not know are left out.
         if let Some(event) = message.event {

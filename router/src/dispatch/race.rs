@@ -11,10 +11,10 @@ use proto::v1;
 use proto::v1::generate_event::Event;
 use proto::v1::generation_client::GenerationClient;
 use tokio::time::sleep;
-use tonic::{Status, Streaming};
+use tonic::Status;
 use tracing::{Instrument as _, Span, field};
 
-use super::below::{following, merge, outcome};
+use super::below::{Rest, following, merge, outcome};
 use super::{Attempt, Begun, Dispatch, EVENT_BYTES_MAX, Leg};
 use crate::fleet::{Lease, prefix};
 
@@ -40,7 +40,7 @@ pub(super) struct Sent {
 struct Reply {
     started: v1::Started,
     first: Event,
-    rest: Streaming<v1::GenerateEvent>,
+    rest: Rest,
 }
 
 /// An attempt that failed.
@@ -240,8 +240,8 @@ async fn reply(
     call: tonic::Request<v1::GenerateRequest>,
     mut started: v1::Started,
 ) -> Result<Reply, Status> {
-    let mut client = GenerationClient::new(channel).max_decoding_message_size(EVENT_BYTES_MAX);
-    let mut rest = client.generate(call).await?.into_inner();
+    let mut client = GenerationClient::new(channel.clone()).max_decoding_message_size(EVENT_BYTES_MAX);
+    let mut rest = channel.take_in(client.generate(call).await?.into_inner(), hop::EVENTS);
     loop {
         match following(&mut rest).await? {
             Event::Started(downstream) => merge(&mut started, downstream),

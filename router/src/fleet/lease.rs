@@ -132,7 +132,7 @@ impl Lease {
     }
 
     /// What stands behind the last event of its answer.
-    pub(crate) fn trailing(&self, rest: Streaming<v1::GenerateEvent>) -> Trailing {
+    pub(crate) fn trailing(&self, rest: Option<Streaming<v1::GenerateEvent>>) -> Trailing {
         Trailing::new(self.entry.clone(), rest)
     }
 

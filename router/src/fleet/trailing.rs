@@ -21,23 +21,21 @@ const INTERVAL: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(crate) struct Trailing {
     entry: Arc<Entry>,
-    rest: Streaming<v1::GenerateEvent>,
+    rest: Option<Streaming<v1::GenerateEvent>>,
 }
 
 // === impl Trailing ===
 
 impl Trailing {
-    pub(super) fn new(entry: Arc<Entry>, rest: Streaming<v1::GenerateEvent>) -> Self {
+    pub(super) fn new(entry: Arc<Entry>, rest: Option<Streaming<v1::GenerateEvent>>) -> Self {
         Self { entry, rest }
     }
 
     /// Waits for the trailers of a worker that tells its load nowhere else, and takes it from there.
-    pub(crate) async fn heed(mut self) {
-        if !self.entry.heeds_calls() {
-            return;
-        }
+    pub(crate) async fn heed(self) {
+        let Some(mut rest) = self.rest.filter(|_| self.entry.heeds_calls()) else { return };
         // A worker that does not end its stream has said all the same that its answer is complete.
-        let Ok(Ok(Some(trailers))) = timeout(WAIT_MAX, self.rest.trailers()).await else { return };
+        let Ok(Ok(Some(trailers))) = timeout(WAIT_MAX, rest.trailers()).await else { return };
         if let Some(report) = report_in(&trailers) {
             self.entry.hear_call(&report, INTERVAL, Instant::now());
         }

@@ -23,3 +23,4 @@ mod kubernetes;
 mod sockets;
 mod prefix;
 mod drawn;
+mod slow;

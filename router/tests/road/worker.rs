@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::stream::{BoxStream, StreamExt as _};
 use mesh::deadline::{DeadlineLayer, parse_grpc_timeout};
 use mesh::process::Rim;
-use mesh::serve::{ServeOptions, Server};
+use mesh::serve::{Counters, ServeOptions, Server};
 use mesh::transport::Address;
 use parking_lot::Mutex;
 use proto::v1;
@@ -62,6 +62,8 @@ pub(crate) struct Seen {
 pub(crate) struct Worker {
     pub(crate) address: Address,
     pub(crate) state: State,
+    /// Of the connections to it.
+    pub(crate) counters: Counters,
     stop: Option<oneshot::Sender<()>>,
     task: Option<tokio::task::JoinHandle<()>>,
 }
@@ -136,12 +138,12 @@ impl Worker {
         // As in the real worker, every stream ends in time, that of the reports included.
         let deadline = DeadlineLayer { default: REPORTS_FOR, max: Duration::from_secs(600) };
         let stack = deadline.layer(routes);
-        let address = server.local_address();
+        let (address, counters) = (server.local_address(), server.counters());
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(async move {
             server.serve(stack, async { drop(stopped.await) }).await.unwrap();
         });
-        Self { address, state, stop: Some(stop), task: Some(task) }
+        Self { address, state, counters, stop: Some(stop), task: Some(task) }
     }
 
     /// Ends as a killed process does: every connection closes at once.

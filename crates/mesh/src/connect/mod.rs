@@ -3,6 +3,7 @@
 mod options;
 mod link;
 mod dial;
+mod intake;
 #[cfg(test)]
 mod tests;
 
@@ -11,8 +12,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, Stream};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Request, Response, Uri, header};
 use http_body_util::BodyExt as _;
@@ -24,6 +25,7 @@ use tonic::body::Body;
 use tower::Service;
 
 use self::dial::{Dial, Security};
+pub use self::intake::{Intake, Joining};
 pub use self::link::ConnectionState;
 use self::link::{Link, Session};
 pub use self::options::ConnectOptions;
@@ -52,6 +54,7 @@ struct Inner {
     link: Link,
     permits: Arc<Semaphore>,
     in_flight_max: usize,
+    unread_bytes_max: usize,
     scheme: Scheme,
     authority: Authority,
 }
@@ -100,11 +103,13 @@ impl Channel {
         options: ConnectOptions,
     ) -> Self {
         let in_flight_max = options.in_flight_max.clamp(1, Semaphore::MAX_PERMITS);
+        let unread_bytes_max = options.unread_bytes_max;
         let scheme = if security.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
         let authority = authority(&address);
         let link = Link::new(Dial::new(address, transport, security, options));
         let permits = Arc::new(Semaphore::new(in_flight_max));
-        Channel { inner: Arc::new(Inner { link, permits, in_flight_max, scheme, authority }) }
+        let inner = Inner { link, permits, in_flight_max, unread_bytes_max, scheme, authority };
+        Channel { inner: Arc::new(inner) }
     }
 
     /// The peer's address.
@@ -129,6 +134,16 @@ impl Channel {
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.inner.in_flight_max - self.inner.permits.available_permits()
+    }
+
+    /// Takes in an answer of this peer as it comes, whatever its reader does, up to
+    /// [`ConnectOptions::unread_bytes_max`].
+    pub fn take_in<T, S>(&self, answer: S, joining: Joining<T>) -> Intake<T, S>
+    where
+        T: Send + 'static,
+        S: Stream<Item = Result<T, Status>> + Send + Unpin + 'static,
+    {
+        Intake::new(answer, joining, self.inner.unread_bytes_max)
     }
 
     /// Connects if there is no connection, so that the first call need not wait.

@@ -14,6 +14,9 @@ pub struct ConnectOptions {
     pub server_name: Option<String>,
     /// Unread bytes of one response body. This and the number of calls bound the memory of slow readers.
     pub stream_window_bytes: u32,
+    /// Messages of one answer, bytes, that are taken in while its reader does not ask for them; past that the answer
+    /// alone is given up.
+    pub unread_bytes_max: usize,
     /// Unread bytes of all response bodies. It is far larger than those can be, for two reasons: readers that have
     /// stopped would otherwise use it up and stop the others, and h2 closes a connection whose small unread frames
     /// cost it more than half of this, counted as 256 bytes less their length for each. Tokens are such frames.
@@ -43,6 +46,7 @@ impl Default for ConnectOptions {
             connect_timeout_ms: 2_000,
             server_name: None,
             stream_window_bytes: 64 * 1024,
+            unread_bytes_max: 64 * 1024,
             // Several hundred stopped readers of tokens.
             connection_window_bytes: 256 * 1024 * 1024,
             max_header_list_size: 16 * 1024,
@@ -103,6 +107,8 @@ impl ConnectOptions {
             "is too small for gRPC's headers",
             mend,
         );
+        let mend = "give 1024 bytes or more";
+        rule(self.unread_bytes_max >= 1024, "unread_bytes_max", "is less than a few tokens", mend);
         rule(self.in_flight_max > 0, "in_flight_max", "is zero, so no call could be made", "give 1 or more");
         let name = self.server_name.as_deref().map(crate::tls::is_server_name);
         let mend = "give a DNS name such as `worker.causeway`";

@@ -1,10 +1,13 @@
 //! Accepts connections, serves HTTP/2 on them, and stops within a bounded time.
 
 mod options;
+mod counters;
 mod writes;
 mod preface;
 mod authority;
+mod guard;
 mod bridge;
+mod call;
 mod connection;
 #[cfg(test)]
 mod tests;
@@ -13,20 +16,21 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::codegen::StdError;
 use tower::Service;
 
+pub(crate) use self::call::{Aside, go_on_beside};
 use self::connection::Shared;
+pub use self::counters::{Counters, Fault, Served};
 pub use self::options::ServeOptions;
 use crate::config::Invalid;
 use crate::tls::Identity;
@@ -41,31 +45,6 @@ pub struct Server {
     listener: Box<dyn Listener>,
     identity: Option<Identity>,
     counters: Counters,
-}
-
-/// What became of the connections of a [`Server`].
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Served {
-    /// Connections accepted.
-    pub accepted: u64,
-    /// Connections open now.
-    pub open: u64,
-    /// Connections closed because they did not begin as TLS and HTTP/2 should, or not in time.
-    pub refused: u64,
-    /// Connections still busy when the drain deadline passed, and closed then.
-    pub forced: u64,
-}
-
-/// Live counts of a [`Server`]; clones see the same numbers.
-#[derive(Debug, Clone, Default)]
-pub struct Counters(Arc<Cells>);
-
-#[derive(Debug, Default)]
-struct Cells {
-    accepted: AtomicU64,
-    open: AtomicU64,
-    refused: AtomicU64,
-    forced: AtomicU64,
 }
 
 /// Serving could not begin.
@@ -132,16 +111,17 @@ impl Server {
             Shared::new(&self.options, self.identity, counters.clone(), drain.clone(), force.clone());
         let shared = Arc::new(shared.at(&address));
         let places = Arc::new(Semaphore::new(self.options.connections_max));
+        counters.publish(&address);
         let mut listener = self.listener;
         tokio::pin!(shutdown);
         loop {
             let accepted = tokio::select! {
                 biased;
                 () = &mut shutdown => break,
-                accepted = accept(listener.as_mut(), &places) => accepted,
+                accepted = accept(listener.as_mut(), &places, &counters) => accepted,
             };
             let Some((io, place)) = accepted else { break };
-            counters.0.accepted.fetch_add(1, Ordering::Relaxed);
+            counters.accepted();
             let (shared, service) = (shared.clone(), service.clone());
             tasks.spawn(async move {
                 shared.run(io, service).await;
@@ -165,8 +145,16 @@ impl Server {
 async fn accept(
     listener: &mut dyn Listener,
     places: &Arc<Semaphore>,
-) -> Option<(BoxIo, tokio::sync::OwnedSemaphorePermit)> {
-    let place = places.clone().acquire_owned().await.ok()?;
+    counters: &Counters,
+) -> Option<(BoxIo, OwnedSemaphorePermit)> {
+    let place = match places.clone().try_acquire_owned() {
+        Ok(place) => place,
+        Err(_) => {
+            counters.fault(Fault::Full);
+            tracing::warn!("there are serve.connections_max connections; further ones wait");
+            places.clone().acquire_owned().await.ok()?
+        }
+    };
     let mut pause = ACCEPT_PAUSES.0;
     loop {
         match listener.accept().await {
@@ -175,6 +163,7 @@ async fn accept(
                 tracing::debug!(%error, "a connection ended before it began");
             }
             Err(error) => {
+                counters.fault(Fault::AcceptFailed);
                 tracing::warn!(%error, pause_ms = pause.as_millis(), "accepting a connection failed");
                 // Nothing announces that a file descriptor became free, so this is a wait for time.
                 sleep(pause).await;
@@ -188,16 +177,4 @@ async fn accept(
 fn is_of_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
-}
-
-// === impl Counters ===
-
-impl Counters {
-    /// The counts now.
-    #[must_use]
-    pub fn read(&self) -> Served {
-        let read = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
-        let Cells { accepted, open, refused, forced } = &*self.0;
-        Served { accepted: read(accepted), open: read(open), refused: read(refused), forced: read(forced) }
-    }
 }

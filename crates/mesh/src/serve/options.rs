@@ -31,6 +31,22 @@ pub struct ServeOptions {
     pub keepalive_timeout_ms: u64,
     /// Streams that a client may reset before they were looked at, as in rapid-reset attacks.
     pub max_pending_accept_reset_streams: usize,
+    /// Time from the first byte of a block of headers, or of any frame but data, to its last.
+    pub headers_timeout_ms: u64,
+    /// Time from a request's headers to its end, unless it is being answered before.
+    pub body_timeout_ms: u64,
+    /// Streams that a client may reset in ten seconds: what it no longer wants has cost something all the same.
+    pub resets_max: u32,
+    /// Frames of less than 64 bytes of data in ten seconds, not counting the last of a request.
+    pub small_frames_max: u32,
+    /// Pings in ten seconds. Some clients send one for each answer, to learn how fast the connection is.
+    pub pings_max: u32,
+    /// Changes of HTTP/2's settings in ten seconds.
+    pub settings_max: u32,
+    /// Frames of windows, priorities and unknown kinds in ten seconds. Readers of long answers send some for each.
+    pub control_frames_max: u32,
+    /// Time that a caller may leave what it was sent of an answer untaken before its call is cut off.
+    pub unread_timeout_ms: u64,
     /// Time that calls have to finish after the shutdown began.
     pub drain_deadline_ms: u64,
 }
@@ -47,8 +63,16 @@ impl Default for ServeOptions {
             send_buffer_bytes: 64 * 1024,
             handshake_timeout_ms: 10_000,
             keepalive_interval_ms: 10_000,
-            keepalive_timeout_ms: 5_000,
+            keepalive_timeout_ms: 4_000,
             max_pending_accept_reset_streams: 20,
+            headers_timeout_ms: 10_000,
+            body_timeout_ms: 10_000,
+            resets_max: 10_000,
+            small_frames_max: 1_000,
+            pings_max: 1_000,
+            settings_max: 100,
+            control_frames_max: 100_000,
+            unread_timeout_ms: 30_000,
             drain_deadline_ms: 10_000,
         }
     }
@@ -94,6 +118,13 @@ impl ServeOptions {
             mend,
         );
         rule(self.keepalive_timeout_ms > 0, "keepalive_timeout_ms", zero, mend);
+        rule(self.headers_timeout_ms > 0, "headers_timeout_ms", zero, mend);
+        rule(self.body_timeout_ms > 0, "body_timeout_ms", zero, mend);
+        rule(self.unread_timeout_ms > 0, "unread_timeout_ms", zero, mend);
+        let more = "give 1 or more";
+        rule(self.pings_max > 0, "pings_max", "is zero, so no client that measures could stay", more);
+        rule(self.settings_max > 0, "settings_max", "is zero, so no client could begin", more);
+        rule(self.control_frames_max > 0, "control_frames_max", "is zero, so no client could read on", more);
         found
     }
 }

@@ -1,0 +1,261 @@
+//! Frames as an attacker writes them, against a server with another connection on which all is well.
+
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tonic::Code;
+
+use super::*;
+use crate::connect::Channel;
+use crate::rig::{self, Running};
+use crate::tls::Authority;
+use crate::transport::{BoxIo, Memory, Os, Transport};
+
+const WINDOW_UPDATE: u8 = 8;
+/// POST, http, path "/", `:authority` left out: indexed fields of HPACK's static table.
+const ASKED: [u8; 3] = [0x83, 0x86, 0x84];
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// What every client begins with.
+fn hello() -> Vec<u8> {
+    [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()
+}
+
+/// Headers of a call that goes on with data.
+fn asks(stream: u32) -> Vec<u8> {
+    frame(HEADERS, END_HEADERS, stream, &ASKED)
+}
+
+/// The same of one that is answered when it is whole.
+fn echo() -> Vec<u8> {
+    let path = [&[0x83, 0x86, 0x04, 5][..], b"/echo"].concat();
+    frame(HEADERS, END_HEADERS, 1, &path)
+}
+
+struct Attacked {
+    running: Running,
+    transport: Arc<dyn Transport>,
+    /// Somebody else's connection.
+    other: Channel,
+}
+
+impl Attacked {
+    async fn within(network: Memory, change: impl FnOnce(&mut ServeOptions)) -> Self {
+        let mut options = ServeOptions::default();
+        change(&mut options);
+        let listener = network.bind(&"peer:1".parse().unwrap()).await.unwrap();
+        let running = rig::run(options, listener, None, rig::service());
+        let transport: Arc<dyn Transport> = Arc::new(network);
+        let other = rig::channel(&running.address, transport.clone());
+        let attacked = Self { running, transport, other };
+        attacked.serves_on().await;
+        attacked
+    }
+
+    async fn serves_on(&self) {
+        let reply = rig::call(&self.other, rig::request("/echo", &[])).await;
+        assert_eq!(reply.code, Code::Ok, "{}", reply.message);
+    }
+
+    async fn connect(&self) -> BoxIo {
+        self.transport.connect(&self.running.address).await.unwrap()
+    }
+
+    /// Writes a beginning and then the same again and again, until the connection is closed or it was enough.
+    async fn flood(&self, beginning: Vec<u8>, again: impl Fn(u32) -> Vec<u8>, times: u32) {
+        let (mut reader, mut writer) = tokio::io::split(self.connect().await);
+        // Whoever never reads is a slow reader, which is another matter.
+        let reading = tokio::spawn(async move {
+            let mut sink = vec![0; 64 * 1024];
+            while reader.read(&mut sink).await.is_ok_and(|count| count > 0) {}
+        });
+        let mut sent = writer.write_all(&beginning).await;
+        for index in 0..times {
+            if sent.is_err() {
+                break;
+            }
+            sent = writer.write_all(&again(index)).await;
+        }
+        assert!(sent.is_err() || reading.await.is_ok(), "it is closed");
+    }
+
+    /// One such fault and no other, and all others are served as before.
+    async fn counted(&self, fault: Fault) {
+        while self.running.counters.read().open > 1 {
+            sleep(Duration::from_millis(1)).await;
+        }
+        for other in Fault::ALL {
+            let expect = u64::from(*other == fault);
+            assert_eq!(self.running.counters.of(*other), expect, "{} after {}", other.name(), fault.name());
+        }
+        self.serves_on().await;
+        let served = self.running.counters.read();
+        assert_eq!((served.accepted, served.open), (2, 1), "the other connection stays");
+    }
+}
+
+/// What the process holds in memory, bytes.
+fn resident() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    pages.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or_default() * 4096
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_flood_ends_its_own_connection_and_is_counted_as_what_it_is() {
+    const GROWTH_BYTES_MAX: u64 = 16 << 20;
+    let check = async |fault: Fault, beginning: Vec<u8>, again: &dyn Fn(u32) -> Vec<u8>| {
+        let attacked = Attacked::within(Memory::default(), |_| {}).await;
+        let before = resident();
+        attacked.flood(beginning, again, 300_000).await;
+        attacked.counted(fault).await;
+        let grown = resident().saturating_sub(before);
+        assert!(grown < GROWTH_BYTES_MAX, "{} cost {grown} bytes", fault.name());
+    };
+    let asked_once = || [hello(), echo()].concat();
+    check(Fault::PingFlood, hello(), &|_| frame(PING, 0, 0, &[0; 8])).await;
+    check(Fault::SettingsFlood, hello(), &|_| frame(SETTINGS, 0, 0, &[])).await;
+    check(Fault::SmallFrameFlood, asked_once(), &|_| frame(DATA, 0, 1, b"")).await;
+    check(Fault::SmallFrameFlood, asked_once(), &|_| frame(DATA, 0, 1, b"x")).await;
+    check(Fault::ControlFlood, hello(), &|_| frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1])).await;
+    check(Fault::ControlFlood, hello(), &|_| frame(0xfa, 0, 0, b"")).await;
+    check(Fault::ContinuationFlood, [hello(), frame(HEADERS, 0, 1, &ASKED)].concat(), &|_| {
+        frame(CONTINUATION, 0, 1, b"")
+    })
+    .await;
+    // A literal that HPACK does not keep: one letter of name, 16 KiB of value.
+    let literal = [&[0, 1, b'a', 0x7f, 0x81, 0x7f][..], &[b'x'; 16 * 1024]].concat();
+    check(Fault::HeadersTooLarge, [hello(), frame(HEADERS, 0, 1, &ASKED)].concat(), &|_| {
+        literal.chunks(16 * 1024).map(|part| frame(CONTINUATION, 0, 1, part)).collect::<Vec<_>>().concat()
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn rapid_resets_end_their_connection_whether_they_were_looked_at_or_not() {
+    let reset = |stream: u32| frame(RST_STREAM, 0, stream, &[0, 0, 0, 8]);
+    // All at once: the server had no time to begin them.
+    let attacked = Attacked::within(Memory::default(), |_| {}).await;
+    let all = |index: u32| [asks(2 * index + 1), reset(2 * index + 1)].concat();
+    attacked.flood(hello(), |index| (0..1000).flat_map(|i| all(1000 * index + i)).collect(), 100).await;
+    attacked.counted(Fault::ResetFlood).await;
+    // One by one.
+    let attacked = Attacked::within(Memory::default(), |options| {
+        options.max_pending_accept_reset_streams = 1_000_000;
+    })
+    .await;
+    attacked.flood(hello(), all, 100_000).await;
+    attacked.counted(Fault::ResetFlood).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn as_many_as_are_allowed_over_a_longer_time_are_no_flood() {
+    let attacked = Attacked::within(Memory::default(), |options| {
+        (options.pings_max, options.keepalive_interval_ms) = (10, 3_600_000);
+    })
+    .await;
+    let mut patient = attacked.connect().await;
+    patient.write_all(&hello()).await.unwrap();
+    let mut answers = vec![0; 4096];
+    for _ in 0..20 {
+        for _ in 0..10 {
+            patient.write_all(&frame(PING, 0, 0, &[0; 8])).await.unwrap();
+        }
+        sleep(WINDOW).await;
+        assert!(patient.read(&mut answers).await.unwrap() > 0);
+    }
+    assert_eq!(attacked.running.counters.of(Fault::PingFlood), 0);
+    assert_eq!(attacked.running.counters.read().open, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_dawdles_is_let_go_in_time() {
+    let check = async |fault: Fault, beginning: Vec<u8>, drop_by_drop: Vec<u8>| {
+        let attacked = Attacked::within(Memory::default(), |_| {}).await;
+        let began = Instant::now();
+        let (mut reader, mut writer) = tokio::io::split(attacked.connect().await);
+        writer.write_all(&beginning).await.unwrap();
+        let dripping = tokio::spawn(async move {
+            for byte in drop_by_drop {
+                sleep(Duration::from_millis(9_900)).await;
+                if writer.write_all(&[byte]).await.is_err() {
+                    return;
+                }
+            }
+            std::future::pending::<()>().await;
+        });
+        let mut answers = Vec::new();
+        drop(reader.read_to_end(&mut answers).await);
+        assert!(began.elapsed() <= Duration::from_secs(15), "{}: {:?}", fault.name(), began.elapsed());
+        dripping.abort();
+        assert_eq!(attacked.running.counters.of(fault), 1, "{}", fault.name());
+        attacked.serves_on().await;
+    };
+    check(Fault::LatePreface, vec![], PREFACE.to_vec()).await;
+    check(Fault::LateHeaders, [hello(), asks(1)[..1].to_vec()].concat(), asks(1)[1..].to_vec()).await;
+    check(Fault::LateHeaders, [hello(), asks(1)[..10].to_vec()].concat(), ASKED.to_vec()).await;
+    let open_block = frame(HEADERS, 0, 1, &ASKED);
+    check(Fault::LateHeaders, [hello(), open_block].concat(), frame(CONTINUATION, 0, 1, b"")).await;
+    check(Fault::LateBody, [hello(), echo()].concat(), frame(DATA, 0, 1, &[0; 100])).await;
+    check(Fault::LateBody, [hello(), echo()].concat(), vec![]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_dawdles_in_tls_is_let_go_in_time() {
+    let network = Memory::default();
+    let identity = Authority::ephemeral().unwrap().issue("worker").unwrap().identity().unwrap();
+    let running = rig::start(&network, "peer:1", Some(identity)).await;
+    let mut slow = network.connect(&running.address).await.unwrap();
+    // A record of TLS that says how long it is.
+    slow.write_all(&[0x16, 3, 1, 2, 0]).await.unwrap();
+    let began = Instant::now();
+    drop(slow.read_to_end(&mut Vec::new()).await);
+    assert!(began.elapsed() <= Duration::from_secs(15), "{:?}", began.elapsed());
+    assert_eq!(running.counters.of(Fault::LateHandshake), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_request_is_told_so_and_costs_the_calls_beside_it_nothing() {
+    let (running, channel) = rig::memory_server(rig::service()).await;
+    let beside = channel.clone();
+    let beside = tokio::spawn(async move {
+        let mut body = beside.clone();
+        let response = tower::Service::call(&mut body, rig::request("/tiny/5", &[])).await.unwrap();
+        sleep(Duration::from_secs(20)).await;
+        rig::read(response).await
+    });
+    let endless = futures_util::stream::pending::<Result<http_body::Frame<bytes::Bytes>, tonic::Status>>();
+    let body = tonic::body::Body::new(http_body_util::StreamBody::new(endless));
+    let reply = rig::call(&channel, http::Request::post("/echo").body(body).unwrap()).await;
+    assert_eq!(reply.code, Code::DeadlineExceeded, "{}", reply.message);
+    assert!(reply.message.contains("serve.body_timeout_ms"), "{}", reply.message);
+    assert_eq!(running.counters.of(Fault::LateBody), 1);
+    assert_eq!(beside.await.unwrap().code, Code::Ok);
+    assert_eq!(rig::call(&channel, rig::request("/echo", &[])).await.code, Code::Ok, "on a new connection");
+}
+
+#[tokio::test]
+async fn a_thousand_who_dawdle_keep_nobody_waiting() {
+    let listener = Os.bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let options = ServeOptions { handshake_timeout_ms: 500, headers_timeout_ms: 500, ..Default::default() };
+    let options = ServeOptions { connections_max: 2048, ..options };
+    let running = rig::run(options, listener, None, rig::service());
+    let channel = rig::channel(&running.address, Arc::new(Os));
+    let mut slow = Vec::new();
+    for index in 0..400 {
+        let mut io = Os.connect(&running.address).await.unwrap();
+        let sent = if index % 2 == 0 { PREFACE[..5].to_vec() } else { [hello(), vec![0]].concat() };
+        io.write_all(&sent).await.unwrap();
+        slow.push(io);
+    }
+    assert_eq!(rig::call(&channel, rig::request("/echo", &[])).await.code, Code::Ok);
+    for mut io in slow {
+        drop(io.read_to_end(&mut Vec::new()).await);
+    }
+    let of = |fault| running.counters.of(fault);
+    assert_eq!((of(Fault::LatePreface), of(Fault::LateHeaders)), (200, 200));
+    assert_eq!(rig::call(&channel, rig::request("/echo", &[])).await.code, Code::Ok);
+}
