@@ -19,7 +19,7 @@ pub use self::options::{Limits, Listen};
 use crate::config::{self, Configure, Sources};
 use crate::status;
 use crate::telemetry::{Telemetry, TelemetryOptions};
-use crate::tls::{Identity, IdentityFiles};
+use crate::tls::{Identity, IdentityFiles, Renewals};
 use crate::transport::{Address, Listener, Os, Transport};
 
 /// What a service is given by the machine, or by a simulation of one.
@@ -120,7 +120,14 @@ where
     runtime.block_on(async {
         let telemetry = Telemetry::start(options.telemetry(), T::NAME)?;
         let rim = Rim::of_system(options.tls().load()?);
+        let renewing = rim
+            .identity
+            .clone()
+            .map(|identity| tokio::spawn(options.tls().clone().watch(identity, Renewals::default())));
         let ended = service(options, rim, Box::pin(told_to_end()?)).await;
+        if let Some(renewing) = renewing {
+            renewing.abort();
+        }
         telemetry.shutdown().await;
         ended
     })

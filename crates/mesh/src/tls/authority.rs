@@ -69,6 +69,15 @@ impl Authority {
     /// # Errors
     /// A path that cannot stand in an identifier, or no randomness.
     pub fn issue(&self, spiffe_path: &str) -> Result<IssuedPem, Error> {
+        self.issue_as(spiffe_path, |_| {})
+    }
+
+    /// The same, with other parameters than usual.
+    pub(super) fn issue_as(
+        &self,
+        spiffe_path: &str,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Result<IssuedPem, Error> {
         let failed = |source| Error::Issue { subject: spiffe_path.to_owned(), source };
         let role = role_of(spiffe_path)?;
         let uri = format!("spiffe://{TRUST_DOMAIN}/{spiffe_path}").try_into().map_err(failed)?;
@@ -88,6 +97,7 @@ impl Authority {
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
         params.use_authority_key_identifier_extension = true;
+        change(&mut params);
         let certificate = params.signed_by(&key, &self.issuer).map_err(failed)?.pem();
         Ok(IssuedPem { certificate, key: key.serialize_pem(), authority: self.certificate.clone() })
     }
@@ -150,6 +160,7 @@ impl IssuedPem {
             certificate: Some(write("certificate.pem", &self.certificate, 0o644)?),
             key: Some(write("key.pem", &self.key, 0o600)?),
             authority: Some(write("authority.pem", &self.authority, 0o644)?),
+            ..IdentityFiles::default()
         })
     }
 }

@@ -60,6 +60,12 @@ pub enum Error {
         /// Why.
         problem: String,
     },
+    /// A certificate that has ended.
+    #[error("the certificate ended {seconds_ago:.0} s ago")]
+    Ended {
+        /// When it did, in seconds before now.
+        seconds_ago: f64,
+    },
     /// A name that cannot stand in an identifier.
     #[error(
         "`{path}` cannot name a peer: use lower-case letters, digits, dots, dashes, and slashes between them"

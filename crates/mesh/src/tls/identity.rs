@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rustls::client::WebPkiServerVerifier;
@@ -9,25 +10,30 @@ use rustls::crypto::CryptoProvider;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, InvalidDnsNameError, PrivateKeyDer, ServerName};
+use rustls_pki_types::{CertificateDer, InvalidDnsNameError, PrivateKeyDer, ServerName, UnixTime};
 use serde::{Deserialize, Serialize};
 
 use super::error::Error;
+use super::skew::{self, OfClients, OfServers};
+use super::watch::{Paths, Texts, mark};
 use crate::config::Invalid;
 
 /// gRPC is HTTP/2; agreeing on it in the handshake refuses everything else early.
 const ALPN: &[u8] = b"h2";
 
 /// The files that make an identity; all three or none.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct IdentityFiles {
     /// The certificate chain, PEM, own certificate first.
     pub certificate: Option<PathBuf>,
     /// The private key of the certificate, PEM.
     pub key: Option<PathBuf>,
-    /// The certificates of the authority that peers are checked against, PEM.
+    /// The certificates of the authorities that peers are checked against, PEM. While one takes over from another, both.
     pub authority: Option<PathBuf>,
+    /// Seconds by which a peer's clock may differ: a certificate that is not yet valid, or no longer, by less than this is
+    /// taken.
+    pub clock_skew_s: u64,
 }
 
 /// A process's certificates, ready for both ends of connections. Clones share what [`Identity::renew`] puts in.
@@ -41,6 +47,11 @@ struct Held {
     server: Arc<ServerConfig>,
     client: Arc<ClientConfig>,
     spiffe: Option<String>,
+    /// The second since 1970 at which its certificate ends; `None`: never.
+    ends_at: Option<u64>,
+    /// Of the texts that it was made of.
+    mark: u64,
+    skew: Duration,
 }
 
 /// Who is at the other end of an accepted connection; an extension of every request that it sends.
@@ -55,9 +66,22 @@ struct Named<'a> {
     certificate: (&'a str, &'a [u8]),
     key: (&'a str, &'a [u8]),
     authority: (&'a str, &'a [u8]),
+    mark: u64,
+    skew: Duration,
 }
 
+/// How much clocks may differ: what is usual between machines that keep them at all.
+const CLOCK_SKEW_S: u64 = 300;
+/// More would be a way to go on with certificates that have ended.
+const CLOCK_SKEW_S_MAX: u64 = 3600;
+
 // === impl IdentityFiles ===
+
+impl Default for IdentityFiles {
+    fn default() -> Self {
+        Self { certificate: None, key: None, authority: None, clock_skew_s: CLOCK_SKEW_S }
+    }
+}
 
 impl IdentityFiles {
     /// Loads the identity that the files hold; nothing when none is named.
@@ -68,12 +92,26 @@ impl IdentityFiles {
         match (&self.certificate, &self.key, &self.authority) {
             (None, None, None) => Ok(None),
             (Some(certificate), Some(key), Some(authority)) => {
-                Identity::from_files(certificate, key, authority).map(Some)
+                self.identity_of(&Paths::new(certificate, key, authority).read()?).map(Some)
             }
             (None, ..) => Err(Error::Incomplete { key: "certificate" }),
             (_, None, _) => Err(Error::Incomplete { key: "key" }),
             (_, _, None) => Err(Error::Incomplete { key: "authority" }),
         }
+    }
+
+    /// The identity that these texts of the files make.
+    pub(super) fn identity_of(&self, texts: &Texts) -> Result<Identity, Error> {
+        let name = |path: &Option<PathBuf>| path.as_deref().unwrap_or(Path::new("")).display().to_string();
+        let [certificate, key, authority] = texts;
+        let names = [name(&self.certificate), name(&self.key), name(&self.authority)];
+        Identity::from_named(&Named {
+            certificate: (&names[0], certificate),
+            key: (&names[1], key),
+            authority: (&names[2], authority),
+            mark: mark(texts),
+            skew: Duration::from_secs(self.clock_skew_s),
+        })
     }
 
     /// Checks that all three files are named or none; `table` is the dotted key that holds these fields.
@@ -84,6 +122,10 @@ impl IdentityFiles {
             ("key", self.key.is_some()),
             ("authority", self.authority.is_some()),
         ];
+        if self.clock_skew_s > CLOCK_SKEW_S_MAX {
+            let mend = "give 300, and set the clocks";
+            return vec![Invalid::new(format!("{table}.clock_skew_s"), "is more than an hour", mend)];
+        }
         if given.iter().all(|(_, set)| *set) || given.iter().all(|(_, set)| !*set) {
             return Vec::new();
         }
@@ -97,23 +139,6 @@ impl IdentityFiles {
 // === impl Identity ===
 
 impl Identity {
-    /// Loads an identity from three PEM files.
-    ///
-    /// # Errors
-    /// Names the file and what is wrong with it.
-    pub fn from_files(certificate: &Path, key: &Path, authority: &Path) -> Result<Self, Error> {
-        let read = |path: &Path| {
-            let text = std::fs::read(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-            Ok((path.display().to_string(), text))
-        };
-        let (certificate, key, authority) = (read(certificate)?, read(key)?, read(authority)?);
-        Self::from_named(&Named {
-            certificate: (&certificate.0, &certificate.1),
-            key: (&key.0, &key.1),
-            authority: (&authority.0, &authority.1),
-        })
-    }
-
     /// Makes an identity of three PEM texts.
     ///
     /// # Errors
@@ -123,6 +148,8 @@ impl Identity {
             certificate: ("certificate", certificate.as_bytes()),
             key: ("key", key.as_bytes()),
             authority: ("authority", authority.as_bytes()),
+            mark: mark(&[certificate, key, authority].map(|text| text.as_bytes().to_vec())),
+            skew: Duration::from_secs(CLOCK_SKEW_S),
         })
     }
 
@@ -151,10 +178,35 @@ impl Identity {
         let spiffe = chain.first().and_then(spiffe_of);
         let key = private_key(named.key)?;
         let roots = Arc::new(roots(named.authority)?);
-        let server = server_config(&provider, &roots, chain.clone(), key.clone_key(), named)?;
+        let of_clients = of_clients(&provider, &roots, named)?;
+        let ends_at = skew::ends_at(of_clients.inner.as_ref(), &chain);
+        let server = server_config(&provider, of_clients, chain.clone(), key.clone_key(), named)?;
         let client = client_config(&provider, &roots, chain, key, named)?;
-        let held = Held { server: Arc::new(server), client: Arc::new(client), spiffe };
+        let (server, client) = (Arc::new(server), Arc::new(client));
+        let (mark, skew) = (named.mark, named.skew);
+        let held = Held { server, client, spiffe, ends_at, mark, skew };
         Ok(Identity { held: Arc::new(ArcSwap::from_pointee(held)) })
+    }
+
+    /// Seconds until its certificate ends, less than zero after that; `None`: it never does.
+    #[must_use]
+    pub fn expires_in_seconds(&self) -> Option<f64> {
+        let ends_at = self.held.load().ends_at?;
+        Some(ends_at as f64 - UnixTime::now().as_secs() as f64)
+    }
+
+    /// The same, unless no peer would take it any more.
+    pub(super) fn unless_ended(self) -> Result<Self, Error> {
+        let skew = self.held.load().skew.as_secs_f64();
+        match self.expires_in_seconds() {
+            Some(left) if left < -skew => Err(Error::Ended { seconds_ago: -left }),
+            _ => Ok(self),
+        }
+    }
+
+    /// Tells the texts that it was made of from others.
+    pub(super) fn mark(&self) -> u64 {
+        self.held.load().mark
     }
 }
 
@@ -211,21 +263,30 @@ fn roots(authority: (&str, &[u8])) -> Result<RootCertStore, Error> {
     Ok(roots)
 }
 
-fn server_config(
+fn of_clients(
     provider: &Arc<CryptoProvider>,
     roots: &Arc<RootCertStore>,
+    named: &Named<'_>,
+) -> Result<OfClients, Error> {
+    let inner = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone()).build();
+    let inner = inner.map_err(|error| Error::Authority {
+        from: named.authority.0.to_owned(),
+        problem: error.to_string(),
+    })?;
+    Ok(OfClients { inner, skew: named.skew })
+}
+
+fn server_config(
+    provider: &Arc<CryptoProvider>,
+    verifier: OfClients,
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
     named: &Named<'_>,
 ) -> Result<ServerConfig, Error> {
-    let verifier =
-        WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone()).build().map_err(
-            |error| Error::Authority { from: named.authority.0.to_owned(), problem: error.to_string() },
-        )?;
     let mut config = ServerConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(|source| refused(named.certificate.0, source))?
-        .with_client_cert_verifier(verifier)
+        .with_client_cert_verifier(Arc::new(verifier))
         .with_single_cert(chain, key)
         .map_err(|source| blame(named, source))?;
     config.alpn_protocols = vec![ALPN.to_vec()];
@@ -246,7 +307,9 @@ fn client_config(
     let mut config = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(|source| refused(named.certificate.0, source))?
-        .with_webpki_verifier(verifier)
+        // The library's own check, but for the clock.
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(OfServers { inner: verifier, skew: named.skew }))
         .with_client_auth_cert(chain, key)
         .map_err(|source| blame(named, source))?;
     config.alpn_protocols = vec![ALPN.to_vec()];

@@ -5,8 +5,10 @@
 
 mod authority;
 mod error;
+mod skew;
 mod identity;
 mod trust;
+mod watch;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +17,7 @@ pub use self::error::Error;
 pub use self::identity::{Identity, IdentityFiles, Peer};
 pub(crate) use self::identity::{is_server_name, server_name};
 pub use self::trust::Trust;
+pub use self::watch::Renewals;
 
 /// The trust domain of every identifier: `spiffe://causeway.local/...`.
 pub const TRUST_DOMAIN: &str = "causeway.local";
