@@ -1,5 +1,6 @@
 //! What can be configured of a worker.
 
+use mesh::authorize::AuthorizeOptions;
 use mesh::config::{Configure, Invalid};
 use mesh::process::{Limits, Listen, Process};
 use mesh::serve::ServeOptions;
@@ -17,6 +18,8 @@ pub struct Options {
     pub listen: Listen,
     /// The certificate that it shows and the authority that it trusts.
     pub tls: IdentityFiles,
+    /// Who may call what.
+    pub authorize: AuthorizeOptions,
     /// The model and its batch.
     pub engine: inference::Options,
     /// Whose requests may take over what others have computed.
@@ -70,6 +73,7 @@ impl Default for Options {
         Self {
             listen: Listen::at(Address::Tcp("127.0.0.1:50061".to_owned())),
             tls: IdentityFiles::default(),
+            authorize: AuthorizeOptions::default(),
             engine: inference::Options::default(),
             sharing: Sharing::default(),
             report: Report::default(),
@@ -84,6 +88,7 @@ impl Configure for Options {
     fn validate(&self) -> Result<(), Vec<Invalid>> {
         let mut wrong = self.listen.invalid("listen", &self.tls);
         wrong.extend(self.tls.invalid("tls"));
+        wrong.extend(self.authorize.invalid("authorize"));
         wrong.extend(self.report.invalid("report"));
         wrong.extend(self.limits.invalid("limits"));
         wrong.extend(self.serve.invalid("serve"));

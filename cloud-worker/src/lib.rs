@@ -82,7 +82,7 @@ impl Worker {
         let told = (self.options.engine.sequences_max, Kept { id: self.cache_id, sharing });
         let reports = Reports::new(self.options.report, self.handle.clone(), told, ended);
         let (presence, routes) = Presence::announce(&stack::SERVICES, proto::DESCRIPTORS).await;
-        let stack = stack::stack(&self.options.limits, generation, reports, routes);
+        let stack = stack::stack(&self.options.limits, &self.options.authorize, generation, reports, routes);
         let shutdown = async {
             shutdown.await;
             ending.send_replace(true);

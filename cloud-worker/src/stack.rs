@@ -1,6 +1,7 @@
 //! The layers that every call passes, outermost first.
 
 use mesh::admit::{AdmitLayer, AdmitService};
+use mesh::authorize::{AuthorizeLayer, AuthorizeOptions, AuthorizeService};
 use mesh::process::Limits;
 use mesh::telemetry::{TraceLayer, TraceService};
 use proto::orca::open_rca_service_server::OpenRcaServiceServer;
@@ -14,7 +15,7 @@ use crate::report::Reports;
 use crate::service::Generation;
 
 /// What serves a worker's calls.
-pub(crate) type Stack = TraceService<AdmitService<Routes>>;
+pub(crate) type Stack = TraceService<AuthorizeService<AdmitService<Routes>>>;
 
 /// Requests to watch reports hold one number.
 const WATCH_BYTES_MAX: usize = 1 << 10;
@@ -27,7 +28,13 @@ pub(crate) const SERVICES: [&str; 3] = [
 ];
 
 /// The stack of one worker, whose services join those that tell of its presence.
-pub(crate) fn stack(limits: &Limits, generation: Generation, reports: Reports, presence: Routes) -> Stack {
+pub(crate) fn stack(
+    limits: &Limits,
+    authorize: &AuthorizeOptions,
+    generation: Generation,
+    reports: Reports,
+    presence: Routes,
+) -> Stack {
     let generation = GenerationServer::new(generation).max_decoding_message_size(limits.request_bytes_max);
     let routes = presence
         // Whoever watches the reports does so for as long as both ends live: only answers have a deadline.
@@ -41,6 +48,8 @@ pub(crate) fn stack(limits: &Limits, generation: Generation, reports: Reports, p
     ServiceBuilder::new()
         // First, so that a refused call is in the trace as well.
         .layer(TraceLayer)
+        // Whoever may not ask takes no place of those who may.
+        .layer(AuthorizeLayer::new(authorize))
         // Before any work: what cannot be carried is refused at once, with a time to come back.
         .layer(AdmitLayer::new(limits.admission()))
         .service(routes.prepare())

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use hop::{BudgetOptions, FeedbackOptions, RetryOptions};
+use mesh::authorize::AuthorizeOptions;
 use mesh::config::{Configure, Invalid};
 use mesh::connect::ConnectOptions;
 use mesh::journal::{JournalFormat, JournalOptions};
@@ -48,6 +49,8 @@ pub struct Options {
     pub limits: Limits,
     /// Who it is; without these files it speaks plaintext.
     pub tls: IdentityFiles,
+    /// Who may call what.
+    pub authorize: AuthorizeOptions,
     /// What it tells of its work.
     pub telemetry: TelemetryOptions,
     /// What it allows its callers' connections.
@@ -131,6 +134,7 @@ impl Default for Options {
             // A device talks with the people of one home.
             limits: Limits { in_flight_max: 64, ..Limits::default() },
             tls: IdentityFiles::default(),
+            authorize: AuthorizeOptions::default(),
             telemetry: TelemetryOptions::default(),
             serve: ServeOptions::default(),
         }
@@ -143,6 +147,7 @@ impl Configure for Options {
         found.extend(self.connect.invalid("connect"));
         found.extend(self.serve.invalid("serve"));
         found.extend(self.tls.invalid("tls"));
+        found.extend(self.authorize.invalid("authorize"));
         found.extend(self.telemetry.invalid("telemetry"));
         found.extend(self.limits.invalid("limits"));
         found.extend(self.policy.invalid("policy"));

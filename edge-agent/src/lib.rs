@@ -116,7 +116,7 @@ impl Agent {
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
         let Self { options, server, service, upstream, engine, desk, .. } = self;
         let (presence, routes) = Presence::announce(&stack::SERVICES, proto::DESCRIPTORS).await;
-        let stack = stack::stack(&options.limits, service, routes);
+        let stack = stack::stack(&options.limits, &options.authorize, service, routes);
         let ending = async {
             shutdown.await;
             presence.leave().await;

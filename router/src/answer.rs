@@ -132,13 +132,14 @@ impl Answer {
                 },
             }
         };
-        self.leg.lease.ended(outcome(&status));
         let error = broken(self.leg.lease.place(), &status);
-        self.leg.span.record("error.type", field::debug(status.code()));
-        tracing::warn!(parent: &self.leg.span, %error, "an answer broke off");
         if self.leg.rest.is_over() {
+            // The worker has done nothing wrong.
             return Next::Unread(error.status());
         }
+        self.leg.lease.ended(outcome(&status));
+        self.leg.span.record("error.type", field::debug(status.code()));
+        tracing::warn!(parent: &self.leg.span, %error, "an answer broke off");
         if !error.is_retryable() {
             return Next::Broken(error.status());
         }

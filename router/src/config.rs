@@ -9,6 +9,7 @@ mod pick;
 use std::collections::HashSet;
 
 pub use hop::{BudgetOptions, FeedbackOptions, RetryOptions};
+use mesh::authorize::AuthorizeOptions;
 use mesh::config::{Configure, Invalid};
 use mesh::connect::ConnectOptions;
 use mesh::journal::JournalOptions;
@@ -63,6 +64,8 @@ pub struct Options {
     pub limits: Limits,
     /// Who it is; without these files it speaks plaintext.
     pub tls: IdentityFiles,
+    /// Who may call what.
+    pub authorize: AuthorizeOptions,
     /// What it tells of its work.
     pub telemetry: TelemetryOptions,
     /// What it allows its callers' connections.
@@ -168,6 +171,7 @@ impl Default for Options {
             feedback: FeedbackOptions::default(),
             limits: Limits::default(),
             tls: IdentityFiles::default(),
+            authorize: AuthorizeOptions::default(),
             telemetry: TelemetryOptions::default(),
             serve: ServeOptions::default(),
         }
@@ -179,6 +183,7 @@ impl Configure for Options {
         let mut found = self.connect.invalid("connect");
         found.extend(self.serve.invalid("serve"));
         found.extend(self.tls.invalid("tls"));
+        found.extend(self.authorize.invalid("authorize"));
         found.extend(self.telemetry.invalid("telemetry"));
         found.extend(self.listen.invalid("listen", &self.tls));
         found.extend(self.limits.invalid("limits"));

@@ -105,7 +105,7 @@ impl Router {
         let watching = fleet.watch();
         fleet.found().await;
         let (presence, routes) = Presence::announce(&stack::SERVICES, proto::DESCRIPTORS).await;
-        let stack = stack::stack(&options.limits, service, outlooks, routes);
+        let stack = stack::stack(&options.limits, &options.authorize, service, outlooks, routes);
         let ending = async {
             shutdown.await;
             ended.send_replace(true);

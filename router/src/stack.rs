@@ -1,6 +1,7 @@
 //! What every request passes, outermost first, before it reaches a service.
 
 use mesh::admit::{AdmitLayer, AdmitService};
+use mesh::authorize::{AuthorizeLayer, AuthorizeOptions, AuthorizeService};
 use mesh::process::Limits;
 use mesh::telemetry::{TraceLayer, TraceService};
 use proto::v1::generation_server::GenerationServer;
@@ -13,7 +14,7 @@ use crate::outlook::Outlooks;
 use crate::service::Service;
 
 /// What every request passes.
-pub(crate) type Stack = TraceService<AdmitService<Routes>>;
+pub(crate) type Stack = TraceService<AuthorizeService<AdmitService<Routes>>>;
 
 /// Requests to watch an outlook hold one number.
 const WATCH_BYTES_MAX: usize = 1 << 10;
@@ -22,7 +23,13 @@ const WATCH_BYTES_MAX: usize = 1 << 10;
 pub(crate) const SERVICES: [&str; 2] = [<GenerationServer<Service>>::NAME, <ProspectServer<Outlooks>>::NAME];
 
 /// The stack of one router, whose services join those that tell of its presence.
-pub(crate) fn stack(limits: &Limits, service: Service, outlooks: Outlooks, presence: Routes) -> Stack {
+pub(crate) fn stack(
+    limits: &Limits,
+    authorize: &AuthorizeOptions,
+    service: Service,
+    outlooks: Outlooks,
+    presence: Routes,
+) -> Stack {
     let generation = GenerationServer::new(service).max_decoding_message_size(limits.request_bytes_max);
     let routes = presence
         // Whoever watches an outlook does so for as long as both ends live: only answers have a deadline.
@@ -31,6 +38,8 @@ pub(crate) fn stack(limits: &Limits, service: Service, outlooks: Outlooks, prese
     ServiceBuilder::new()
         // First, so that a refused call has a span as well.
         .layer(TraceLayer)
+        // Whoever may not ask takes no place of those who may.
+        .layer(AuthorizeLayer::new(authorize))
         // Before anything is read of the request: refusing must cost less than serving.
         .layer(AdmitLayer::new(limits.admission()))
         .service(routes.prepare())

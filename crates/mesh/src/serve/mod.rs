@@ -37,7 +37,7 @@ use crate::tls::Identity;
 use crate::transport::{Address, BoxIo, Listener};
 
 /// The first and the longest pause after an accept that failed for want of resources.
-const ACCEPT_PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
+const ACCEPT_PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(200));
 
 /// Serves one listener.
 pub struct Server {

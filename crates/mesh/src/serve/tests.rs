@@ -1,3 +1,5 @@
+mod apart;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -145,6 +147,7 @@ async fn no_error_of_accepting_ends_the_loop() {
     let running = rig::run(ServeOptions::default(), listener, None, rig::service());
     let channel = rig::channel(&running.address, Arc::new(network));
     assert_eq!(rig::call(&channel, rig::request("/echo", &[])).await.code, Code::Ok);
+    assert_eq!(running.counters.of(Fault::AcceptFailed), 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -158,6 +161,7 @@ async fn connections_over_the_limit_wait_for_room() {
     assert_eq!(rig::call(&first, rig::request("/echo", &[])).await.code, Code::Ok);
     let waiting = rig::call(&second, rig::request("/echo", &[("grpc-timeout", "1S")])).await;
     assert_eq!((waiting.code, running.counters.read().accepted), (Code::DeadlineExceeded, 1));
+    assert_eq!(running.counters.of(Fault::Full), 1);
     drop(first);
     assert_eq!(rig::call(&second, rig::request("/echo", &[])).await.code, Code::Ok);
 }

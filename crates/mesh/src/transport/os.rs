@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use super::{Address, BoxIo, Listener, Transport};
 
 /// Connections that wait to be accepted; the kernel caps it further.
-const BACKLOG: i32 = 1024;
+const BACKLOG: i32 = 4096;
 
 /// A socket that a firmware process opens is for its own user only.
 const SOCKET_MODE: u32 = 0o600;
@@ -58,6 +58,9 @@ impl Transport for Os {
             match address {
                 Address::Tcp(host) => {
                     let inner = TcpListener::bind(host.as_str()).await?;
+                    // Asked again, a socket takes the longer queue: callers that all come back at once fill a short one,
+                    // and each that finds it full tries again a second later.
+                    socket2::SockRef::from(&inner).listen(BACKLOG)?;
                     let address = Address::Tcp(inner.local_addr()?.to_string());
                     Ok(Box::new(Tcp { inner, address }) as Box<dyn Listener>)
                 }
