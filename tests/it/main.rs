@@ -17,6 +17,7 @@ mod stopped;
 mod metrics;
 mod patience;
 mod refusal;
+mod malformed;
 mod presence;
 mod settings;
 mod tour;

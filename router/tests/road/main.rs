@@ -24,3 +24,4 @@ mod sockets;
 mod prefix;
 mod drawn;
 mod slow;
+mod odd;
