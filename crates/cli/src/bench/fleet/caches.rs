@@ -239,7 +239,7 @@ impl Store {
 
 /// The share of blocks that one cache without end would find, each prompt after all before it.
 pub(super) fn found_without_end(requests: &[Request]) -> f64 {
-    let mut kept = std::collections::HashSet::new();
+    let mut kept = std::collections::HashSet::<u64>::new();
     let (mut all, mut found) = (0_u64, 0_u64);
     for request in requests {
         let blocks = &request.prefix_blocks;
