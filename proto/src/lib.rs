@@ -1,5 +1,8 @@
 //! The wire contract of every hop: the `.proto` files, the Rust generated from them, and the ranges that they state.
 
+/// How a message becomes bytes, and bytes a message, where it travels as metadata.
+pub use prost::Message;
+
 /// Package `causeway.v1`.
 #[allow(
     missing_docs,
@@ -75,6 +78,9 @@ pub const LOGPROBS_MAX: u32 = 20;
 pub const GRAMMAR_BYTES_MAX: usize = 64 << 10;
 /// The most bytes of `GenerateRequest.regex`; the least is 1.
 pub const REGEX_BYTES_MAX: usize = 4_096;
+
+/// The metadata that carries an `Overload`.
+pub const OVERLOAD: &str = "causeway-overload-bin";
 
 /// The descriptors of every file, for gRPC reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!("gen/descriptors.bin");

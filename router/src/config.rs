@@ -26,6 +26,7 @@ pub use self::discovery::{DnsOptions, KubernetesOptions};
 pub use self::hedge::HedgeOptions;
 pub use self::pick::PickOptions;
 pub use self::prefix::PrefixOptions;
+pub use crate::flow::{FlowOptions, LimitOptions};
 
 /// Most workers that are named one by one.
 const WORKERS_MAX: usize = 1024;
@@ -46,6 +47,8 @@ pub struct Options {
     pub decisions: JournalOptions,
     /// What it counts of the policy's budgets and caps.
     pub budgets: BudgetOptions,
+    /// How requests wait for workers that are full.
+    pub flow: FlowOptions,
     /// How it connects to workers.
     pub connect: ConnectOptions,
     /// What it does when a worker fails before its first token.
@@ -162,6 +165,7 @@ impl Default for Options {
             policy: RolloutOptions::default(),
             decisions: JournalOptions::default(),
             budgets: BudgetOptions::default(),
+            flow: FlowOptions::default(),
             connect: ConnectOptions::default(),
             retry: RetryOptions::default(),
             breaker: BreakerOptions::default(),
@@ -190,6 +194,7 @@ impl Configure for Options {
         found.extend(self.policy.invalid("policy"));
         found.extend(self.decisions.invalid("decisions"));
         found.extend(self.budgets.invalid("budgets"));
+        found.extend(self.flow.invalid("flow"));
         found.extend(self.retry.invalid("retry"));
         self.breaker.invalid(&mut found);
         self.hedge.invalid(&mut found);

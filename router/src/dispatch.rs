@@ -2,6 +2,7 @@
 
 pub(crate) mod below;
 mod race;
+mod turn;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::config::ResumeOptions;
 use crate::error::{Error, Failure, Removed};
 use crate::fleet::prefix::Prompt;
 use crate::fleet::{Ask, Fleet, Lease, Offer, Wanted, seen_by};
+use crate::flow::Asker;
 use crate::predict::Work;
 
 /// What one message of a worker's stream may hold, bytes.
@@ -76,6 +78,10 @@ struct Attempt {
     prompt: Prompt,
     /// What it is made beside another for.
     beside: Option<Late>,
+    /// Until its last token, as expected.
+    seconds: f64,
+    /// The place that it has; `None`: it takes one when it is sent.
+    lease: Option<Lease>,
 }
 
 // === impl Dispatch ===
@@ -127,7 +133,7 @@ impl Dispatch {
             }
             number = number.saturating_add(1);
             let again = !failures.is_empty();
-            let attempt = self.decide(asked, number, &mut failures);
+            let attempt = self.placed(asked, number, &mut failures).await;
             let attempt = attempt.inspect_err(|_| {
                 if again {
                     self.retries.refund();
@@ -150,18 +156,35 @@ impl Dispatch {
         }
     }
 
-    /// Weighs the fleet as it is now.
-    fn decide(&self, asked: &mut Asked, number: u32, failures: &mut Vec<Failure>) -> Result<Attempt, Error> {
-        let rules = &asked.picked.rules;
-        let work = Work {
+    /// What the request asks of a worker of which nothing is known.
+    fn work(&self, asked: &Asked) -> Work {
+        Work {
             prompt_tokens: asked.facts.prompt_tokens,
             cached_tokens: 0,
-            output_tokens: policy::expected_output_tokens(rules, &asked.facts),
-        };
+            output_tokens: policy::expected_output_tokens(&asked.picked.rules, &asked.facts),
+        }
+    }
+
+    /// Weighs the fleet as it is now.
+    fn decide(&self, asked: &mut Asked, number: u32, failures: &mut Vec<Failure>) -> Result<Attempt, Error> {
+        self.decide_among(asked, number, failures, false)
+    }
+
+    /// The same; `free`: only over those that have room.
+    fn decide_among(
+        &self,
+        asked: &mut Asked,
+        number: u32,
+        failures: &mut Vec<Failure>,
+        free: bool,
+    ) -> Result<Attempt, Error> {
+        let rules = &asked.picked.rules;
+        let work = self.work(asked);
         let prompt = self.fleet.prompt(&asked.request, &asked.facts.tenant);
         let wanted = Wanted::of(&asked.request, asked.facts.only_place.as_ref());
         let ask = Ask { rules, work, prompt: &prompt, wanted, seed: asked.seed };
-        let Offer { candidates, excluded, known } = self.offer(&asked.facts, &ask);
+        let Offer { candidates, excluded, known } =
+            self.offer(&asked.facts, &ask, (self.waits(asked, &work), free));
         let named = asked.facts.excluded.len();
         asked.facts.excluded.extend(excluded);
         asked.facts.places_known = known;
@@ -170,17 +193,28 @@ impl Dispatch {
         };
         let Weighed { decision, wire, stake } = self.desk.weigh(asked, &candidates, number == 1, again);
         asked.facts.excluded.truncate(named);
-        let Some((place, work)) = chosen(&decision) else {
+        let Some((place, mut work, seconds)) = chosen(&decision) else {
             return Err(Error::NoPlace { removed: removed(&decision), failures: std::mem::take(failures) });
         };
-        Ok(Attempt { number, place, decision: wire, stake, work, prompt, beside: None })
+        let resumed = asked.request.resume.as_ref().map_or(0, |resume| resume.token_ids.len());
+        work.prompt_tokens = work.prompt_tokens.saturating_add(u32::try_from(resumed).unwrap_or(u32::MAX));
+        let decision = wire;
+        Ok(Attempt { number, place, decision, stake, work, prompt, beside: None, seconds, lease: None })
     }
 
     /// Workers to decide over, with what answers taught of them. Where none of those that were drawn may answer, all are.
-    fn offer(&self, facts: &Facts, ask: &Ask<'_>) -> Offer {
+    /// `asker`: whoever waits if others do; `free`: those without room are left out.
+    fn offer(&self, facts: &Facts, ask: &Ask<'_>, (asker, free): (Option<Asker>, bool)) -> Offer {
         let informed = |offer: Offer| {
-            let candidates = self.desk.informed(offer.candidates, ask.rules);
-            Offer { candidates, ..offer }
+            let mut candidates = self.desk.informed(offer.candidates, ask.rules);
+            if let Some(asker) = &asker {
+                self.fleet.lanes().inform(&mut candidates, asker);
+            }
+            let mut excluded = offer.excluded;
+            if free {
+                excluded.extend(self.fleet.full(&candidates));
+            }
+            Offer { candidates, excluded, ..offer }
         };
         let offer = informed(self.fleet.offer(ask));
         let possible = || {
@@ -206,15 +240,15 @@ impl Attempt {
     }
 }
 
-/// The place that was chosen, and the work as it counts it.
-fn chosen(decision: &Decision) -> Option<(Placement, Work)> {
+/// The place that was chosen, the work as it counts it, and the seconds that it is expected to take.
+fn chosen(decision: &Decision) -> Option<(Placement, Work, f64)> {
     let inputs = decision.winner()?.inputs;
     let work = Work {
         prompt_tokens: inputs.prompt_tokens,
         cached_tokens: inputs.cached_tokens,
         output_tokens: inputs.output_tokens,
     };
-    Some((decision.place.clone()?, work))
+    Some((decision.place.clone()?, work, inputs.expected_seconds))
 }
 
 fn removed(decision: &Decision) -> Vec<Removed> {

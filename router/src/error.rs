@@ -6,7 +6,11 @@ use std::time::Duration;
 use hop::listed;
 use mesh::admit::RETRY_PUSHBACK;
 use policy::Name;
+use proto::{Message as _, v1};
+use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
+
+use crate::flow::Refusal;
 
 /// Most places that a message lists.
 const LISTED_MAX: usize = 16;
@@ -84,6 +88,16 @@ pub enum Error {
         /// Its words.
         message: String,
     },
+    /// It cannot be let in, or not be kept waiting any longer.
+    #[error("{refusal}; ask again in {} ms{}", refusal.pushback.as_millis(), Offers { answer_locally: *answer_locally, tiers })]
+    Overloaded {
+        /// What stands in the way.
+        refusal: Refusal,
+        /// Whether an agent sent it, which may answer with what it has.
+        answer_locally: bool,
+        /// Tiers that would take it.
+        tiers: Vec<Name>,
+    },
     /// More watch the outlook than this router serves.
     #[error("{watchers_max} watch the outlook already; `outlook.watchers_max` bounds them")]
     OutlookFull {
@@ -126,7 +140,7 @@ impl Error {
                 !failures.is_empty()
                     || !self.is_for_want_of_time() && removed.iter().any(|removed| removed.code == UNHEALTHY)
             }
-            Self::OutlookFull { .. } | Self::RetriesSpent { .. } => true,
+            Self::OutlookFull { .. } | Self::RetriesSpent { .. } | Self::Overloaded { .. } => true,
             Self::Broken { code, .. } => *code == Code::Unavailable,
             Self::Hop(_)
             | Self::Bind(_)
@@ -141,7 +155,7 @@ impl Error {
 
     /// Whether a place that would have stood otherwise was too slow for the caller's deadline: the same request has no
     /// better luck later, and one with more time has it at once.
-    fn is_for_want_of_time(&self) -> bool {
+    pub(crate) fn is_for_want_of_time(&self) -> bool {
         match self {
             Self::NoPlace { removed, .. } => removed.iter().any(|removed| removed.code == TOO_SLOW),
             _ => false,
@@ -177,7 +191,7 @@ impl Error {
             Self::NoPlace { .. } => Code::FailedPrecondition,
             Self::DeadlinePassed => Code::DeadlineExceeded,
             Self::Refused { code, .. } | Self::Broken { code, .. } => *code,
-            Self::OutlookFull { .. } => Code::ResourceExhausted,
+            Self::OutlookFull { .. } | Self::Overloaded { .. } => Code::ResourceExhausted,
         };
         let mut status = Status::new(code, self.to_string());
         if let Some(pushback) = self.pushback() {
@@ -188,6 +202,10 @@ impl Error {
             // To make it again elsewhere is what the budget is there to prevent.
             mesh::retry::forbid(&mut status);
         }
+        if let Self::Overloaded { refusal, answer_locally, tiers } = self {
+            let overload = overload(refusal, *answer_locally, tiers).encode_to_vec();
+            status.metadata_mut().insert_bin(proto::OVERLOAD, MetadataValue::from_bytes(&overload));
+        }
         status
     }
 
@@ -195,6 +213,7 @@ impl Error {
     fn pushback(&self) -> Option<Duration> {
         match self {
             Self::NoPlace { failures, .. } => failures.iter().filter_map(|failure| failure.pushback).min(),
+            Self::Overloaded { refusal, .. } => Some(refusal.pushback),
             Self::OutlookFull { .. } => Some(OUTLOOK_PUSHBACK),
             _ => None,
         }
@@ -205,6 +224,30 @@ impl Error {
 const UNHEALTHY: &str = "unhealthy";
 /// And for one that could not answer in time.
 const TOO_SLOW: &str = "deadline";
+
+/// The refusal as it travels.
+fn overload(refusal: &Refusal, answer_locally: bool, tiers: &[Name]) -> v1::Overload {
+    v1::Overload {
+        reason: refusal.why.code().to_owned(),
+        pushback_ms: u32::try_from(refusal.pushback.as_millis()).unwrap_or(u32::MAX),
+        answer_locally,
+        tiers: tiers.iter().map(ToString::to_string).collect(),
+    }
+}
+
+struct Offers<'a> {
+    answer_locally: bool,
+    tiers: &'a [Name],
+}
+
+impl fmt::Display for Offers<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for tier in self.tiers {
+            write!(f, ", or of tier `{tier}` now")?;
+        }
+        f.write_str(if self.answer_locally { ", or answer locally" } else { "" })
+    }
+}
 
 struct Unheard(usize);
 

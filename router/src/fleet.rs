@@ -16,6 +16,8 @@ mod discover;
 mod members;
 mod gauge;
 mod lease;
+mod limit;
+mod room;
 mod trailing;
 
 use std::collections::BTreeSet;
@@ -39,12 +41,14 @@ use self::pick::{Model, Strata};
 use self::pool::Pools;
 use self::predict::Work;
 use self::prefix::{Matches, Prefixes, Prompt};
+use self::room::Room;
 use self::roster::Roster;
 use self::standing::{Standing, spare};
 pub(crate) use self::trailing::Trailing;
 use self::watch::Watching;
 use crate::config::{BreakerOptions, FleetOptions, Options};
 use crate::error::Error;
+use crate::flow::{self, Lane, Lanes};
 
 /// How a worker stands that is no longer known.
 const GONE: Standing = Standing::Away("it has left the fleet");
@@ -56,6 +60,7 @@ pub struct Fleet {
     strata: Arc<Strata>,
     prefixes: Arc<Prefixes>,
     pools: Arc<Pools>,
+    lanes: Arc<Lanes>,
     board: Arc<Board>,
     watching: Watching,
     options: FleetOptions,
@@ -94,6 +99,17 @@ pub struct Offer {
     pub known: Option<u32>,
 }
 
+/// What came of asking for a place at a worker.
+#[derive(Debug)]
+pub(crate) enum Leased {
+    /// It is taken.
+    Lease(Box<Lease>),
+    /// The worker has no room, or others wait for it, here.
+    Full(Arc<Lane>),
+    /// There is no such worker.
+    Gone,
+}
+
 /// A worker, as it is described to callers.
 #[derive(Debug)]
 pub(crate) struct Place {
@@ -128,6 +144,7 @@ impl Fleet {
             strata: Arc::new(Strata::new(&options.fleet.pick)),
             prefixes: Arc::new(Prefixes::new(&options.fleet.prefix, rim.seed)),
             pools: Arc::new(Pools::default()),
+            lanes: Arc::new(Lanes::new(options.flow.clone())),
             board,
             watching,
             options: options.fleet.clone(),
@@ -184,7 +201,48 @@ impl Fleet {
     /// Counts a request of this prompt at a worker until the lease is dropped; `None`: there is no such worker. `resumed`: it
     /// goes on with an answer.
     pub fn lease(&self, place: &Name, work: Work, prompt: (Prompt, bool)) -> Option<Lease> {
-        self.roster.get(place).map(|entry| entry.lease(work, prompt))
+        self.roster.get(place)?.lease(work, prompt, true)
+    }
+
+    /// The same where the worker has room that nobody waits for.
+    pub(crate) fn lease_free(&self, place: &Name, work: Work, prompt: (Prompt, bool)) -> Leased {
+        let Some(entry) = self.roster.get(place) else { return Leased::Gone };
+        match entry.lease(work, prompt, false) {
+            Some(lease) => Leased::Lease(Box::new(lease)),
+            None => Leased::Full(entry.room(|room| room.lane().clone())),
+        }
+    }
+
+    /// Tells of what waits and of the workers' limits, for as long as there is this fleet.
+    pub(crate) fn measure(self: &Arc<Self>) {
+        let fleet = Arc::downgrade(self);
+        flow::gauge::watch(&self.lanes, move || {
+            fleet.upgrade().map(|fleet| fleet.limits()).unwrap_or_default()
+        });
+    }
+
+    /// Where requests wait for workers that are full.
+    pub(crate) fn lanes(&self) -> &Arc<Lanes> {
+        &self.lanes
+    }
+
+    /// Those of these workers that have no room, with that reason.
+    pub(crate) fn full(&self, candidates: &[Candidate]) -> Vec<Excluded> {
+        let reason = |limit: u32| format!("it has all the {limit} requests that it takes at once");
+        let full = |one: &Candidate| {
+            let limit = self.roster.get(&one.place)?.room(Room::full_at)?;
+            Some(Excluded::new(one.place.clone(), reason(limit)))
+        };
+        candidates.iter().filter_map(full).collect()
+    }
+
+    /// How many requests each worker is sent at once.
+    fn limits(&self) -> Vec<(Name, u32)> {
+        self.roster
+            .all()
+            .into_iter()
+            .map(|entry| (entry.who.place.clone(), entry.room(Room::limit)))
+            .collect()
     }
 
     /// A worker reported, which it does by itself once it is watched.

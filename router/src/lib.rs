@@ -4,6 +4,7 @@
 pub mod config;
 mod stack;
 mod service;
+mod flow;
 mod fleet;
 mod dispatch;
 mod answer;
@@ -26,6 +27,7 @@ pub use self::config::Options;
 use self::dispatch::{Dispatch, HOP};
 pub use self::error::{Error, Failure, Removed};
 pub use self::fleet::{Ask, Discovered, Fleet, Lease, Offer, Wanted, predict, prefix};
+pub use self::flow::{Refusal, Why};
 use self::outlook::Outlooks;
 use self::service::Service;
 
@@ -101,6 +103,7 @@ impl Router {
     /// Serves until `shutdown` completes and what was begun by then is done, or the drain deadline passes.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
         let Self { options, server, fleet, service, outlooks, desk, ended, .. } = self;
+        fleet.measure();
         // Reports are watched to the last: what drains may still be sent to another worker.
         let watching = fleet.watch();
         fleet.found().await;

@@ -8,7 +8,7 @@ use async_stream::stream;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use hop::Desk;
-use policy::{Candidate, Latency, Rules, Tier};
+use policy::{Candidate, Facts, Latency, Rules, Tier};
 use proto::v1;
 use proto::v1::prospect_server::Prospect;
 use tokio::sync::{Semaphore, watch};
@@ -62,10 +62,14 @@ impl Outlooks {
 
     fn now(&self, granted: Duration) -> v1::Outlook {
         let rules = self.desk.live();
+        let typical = typical(&rules);
+        let (lanes, tokens) = (self.fleet.lanes(), typical.work.tokens() as f64);
+        let mut candidates = self.fleet.offer_all(&typical).candidates;
+        lanes.inform(&mut candidates, &lanes.asker(&Facts::default(), tokens, None));
         v1::Outlook {
             interval_ms: u32::try_from(granted.as_millis()).unwrap_or(u32::MAX),
-            tiers: tiers(&rules, &self.fleet.offer_all(&typical(&rules)).candidates),
-            pushback_ms: 0,
+            tiers: tiers(&rules, &candidates),
+            pushback_ms: lanes.pushback_ms(tokens),
         }
     }
 }

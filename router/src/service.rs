@@ -8,6 +8,7 @@ use hop::{Asked, Requests};
 use mesh::deadline::Deadline;
 use mesh::process::Limits;
 use mesh::tls::Peer;
+use policy::Name;
 use policy::wire::request;
 use proto::v1;
 use proto::v1::generation_server::Generation;
@@ -31,6 +32,16 @@ impl Service {
     /// A service that takes in what `requests` lets through, and dispatches it.
     pub(crate) fn new(limits: Limits, dispatch: Dispatch, requests: Requests) -> Self {
         Self { limits, dispatch, requests: Arc::new(requests) }
+    }
+
+    /// Sends away what no tier would even let wait, before anything is read of its text: that must cost little.
+    fn welcome(&self, request: Request<v1::GenerateRequest>) -> Result<Request<v1::GenerateRequest>, Error> {
+        if !self.dispatch.fleet.lanes().are_busy() {
+            return Ok(request);
+        }
+        let tenant = request.extensions().get::<Peer>().and_then(Peer::path).map(Name::from);
+        self.dispatch.welcome(request.get_ref(), tenant.unwrap_or_default())?;
+        Ok(request)
     }
 
     /// From a request to one that is ready to be decided.
@@ -68,7 +79,7 @@ impl Generation for Service {
         &self,
         request: Request<v1::GenerateRequest>,
     ) -> Result<Response<Self::GenerateStream>, Status> {
-        let answer = async { self.dispatch.clone().begin(self.ask(request)?).await };
+        let answer = async { self.dispatch.clone().begin(self.ask(self.welcome(request)?)?).await };
         let answer = answer.await.map_err(|error| {
             tracing::info!(%error, retryable = error.is_retryable(), "a request was not answered");
             error.status()

@@ -1458,6 +1458,23 @@ pub struct Outlook {
     #[prost(uint32, tag = "3")]
     pub pushback_ms: u32,
 }
+/// Why a request was not let in, and what may be done instead. Travels with RESOURCE_EXHAUSTED, as the metadata
+/// `causeway-overload-bin`.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Overload {
+    /// Why: `full`, `shed`, `deadline` or `expired`.
+    #[prost(string, tag = "1")]
+    pub reason: ::prost::alloc::string::String,
+    /// Milliseconds after which it may be let in, as in `grpc-retry-pushback-ms`.
+    #[prost(uint32, tag = "2")]
+    pub pushback_ms: u32,
+    /// The agent that sent it may answer with what it has, where its policy lets it: that is expected to be sooner.
+    #[prost(bool, tag = "3")]
+    pub answer_locally: bool,
+    /// Tiers that have room for it now, the one expected to cost least first.
+    #[prost(string, repeated, tag = "4")]
+    pub tiers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
 /// One tier, as an agent should expect it.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct TierOutlook {

@@ -71,6 +71,16 @@ fn what_cannot_work_is_refused_by_its_key() {
     check(&with("[decisions]\nformat = \"both\"\nfiles_max = 1"), Err("`decisions.files_max` is 1"));
     check(&with("[decisions]\nformat = \"parquet\""), Ok(()));
     check(&with("[budgets]\nwrite_interval_ms = 0"), Err("`budgets.write_interval_ms`"));
+    check(&with("[flow]\nqueue_len_max = 0"), Err("`flow.queue_len_max` is zero"));
+    check(&with("[flow]\nqueue_tokens_max = 0"), Err("`flow.queue_tokens_max` is zero"));
+    check(&with("[flow]\nqueue_ms_max = 0"), Err("`flow.queue_ms_max` is zero"));
+    check(&with("[flow]\nquantum_tokens = 0"), Err("`flow.quantum_tokens` is zero"));
+    check(&with("[flow]\nclass_share_min = 0.6"), Err("`flow.class_share_min` is not"));
+    check(&with("[flow.weights]\n\"home/1\" = 0.0"), Err("`flow.weights.home/1` is not"));
+    check(&with("[flow.weights]\n\"home/1\" = 2.5"), Ok(()));
+    check(&with("[flow.limit]\nmin = 0"), Err("`flow.limit.min` is zero"));
+    check(&with("[flow.limit]\nmax = 8"), Err("`flow.limit.initial` is not"));
+    check(&with("[flow.limit]\ntolerance = 0.5"), Err("`flow.limit.tolerance` is not"));
     check(&with("[outlook]\ninterval_ms = 0"), Err("`outlook.interval_ms` is zero"));
     check(&with("[outlook]\nwatchers_max = 0"), Err("`outlook.watchers_max` is zero"));
     check(&with("[listen]\naddress = \"0.0.0.0:1\""), Err("`listen.address`"));

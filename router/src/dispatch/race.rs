@@ -15,6 +15,7 @@ use tonic::Status;
 use tracing::{Instrument as _, Span, field};
 
 use super::below::{Rest, following, merge, outcome};
+use super::turn::is_resumed;
 use super::{Attempt, Begun, Dispatch, EVENT_BYTES_MAX, Leg};
 use crate::fleet::{Lease, prefix};
 
@@ -66,11 +67,10 @@ impl Dispatch {
     /// answer; until then the caller is sent nothing, not even headers.
     pub(super) fn send(&self, asked: &Asked, attempt: Attempt, earlier: u32) -> Sent {
         let span = attempt.span();
-        let Attempt { number, place, decision, stake, mut work, prompt, .. } = attempt;
-        let resumed = asked.request.resume.as_ref().map_or(0, |resume| resume.token_ids.len());
-        work.prompt_tokens = work.prompt_tokens.saturating_add(u32::try_from(resumed).unwrap_or(u32::MAX));
+        let Attempt { number, place, decision, stake, work, prompt, lease, .. } = attempt;
         let place = place.place;
-        let Some(lease) = self.fleet.lease(&place, work, (prompt, resumed > 0)) else {
+        let now = || self.fleet.lease(&place, work, (prompt, is_resumed(asked)));
+        let Some(lease) = lease.or_else(now) else {
             let gone = std::future::ready(Err(Status::unavailable(GONE)));
             let reply = gone.boxed();
             return Sent { number, place, stake, lease: None, span, predicted: None, earlier, reply };

@@ -1,6 +1,7 @@
 //! One worker as this router knows it: how it is reached, what it last said, what it was sent, what it was seen to do.
 
 mod hearing;
+mod holding;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,16 +14,17 @@ use tokio::time::Instant;
 
 use super::breaker::{Breaker, Change, Outcome, Pass};
 use super::gauge;
-use super::lease::Lease;
 use super::pick::{Kin, Model, Strata};
 use super::pool::{Pools, Share};
 use super::predict::{Moment, Predictor, Seen, Ticket, Work};
-use super::prefix::{Cache, Matches, Prompt};
+use super::prefix::{Cache, Matches};
 use super::report::Heard;
+use super::room::Room;
 use super::roster::Number;
 use super::signs::Signs;
 use super::standing::Standing;
 use crate::config::LoadSource;
+use crate::flow::Taken;
 
 /// A report is old when this many of its intervals have passed without the next, whatever the options say.
 const INTERVALS_MISSED_MAX: u32 = 2;
@@ -70,6 +72,8 @@ pub(super) struct Known {
     pub(super) cache: Cache,
     /// What ejects it.
     pub(super) breaker: Breaker,
+    /// Its room, and its part in what waits for its tier.
+    pub(super) room: Room,
 }
 
 #[derive(Debug)]
@@ -86,6 +90,7 @@ struct State {
     share: Share,
     doubted: bool,
     breaker: Breaker,
+    room: Room,
     /// Its source says that it takes no new work.
     leaving: bool,
     /// Its health says the same.
@@ -110,10 +115,10 @@ enum Link {
 impl Entry {
     /// A worker that was never heard of.
     pub(super) fn new(who: Who, stale_after: Duration, known: Known) -> Self {
-        let Known { number, strata, pools, cache, breaker } = known;
+        let Known { number, strata, pools, cache, breaker, room } = known;
         let kin = Kin { tier: who.tier.clone(), region: who.region.clone(), model: None };
         strata.join(number.get(), kin);
-        let state = State {
+        let mut state = State {
             link: Link::Untried,
             heard: None,
             by_call: false,
@@ -123,10 +128,12 @@ impl Entry {
             share: Share::default(),
             doubted: false,
             breaker,
+            room,
             leaving: false,
             resting: false,
             retired: false,
         };
+        state.reckon();
         let (born, signs, state) = (Instant::now(), Signs::default(), Mutex::new(state));
         Self { who, stale_after, born, strata, pools, signs, state, number }
     }
@@ -223,7 +230,9 @@ impl Entry {
 
     /// Its source says whether it takes new work.
     pub(super) fn set_leaving(&self, leaving: bool) {
-        self.state.lock().leaving = leaving;
+        let mut state = self.state.lock();
+        state.leaving = leaving;
+        self.changed(state);
     }
 
     /// Its health says whether it serves.
@@ -233,6 +242,7 @@ impl Entry {
             tracing::info!(place = %self.who.place, serving, "a worker's health has changed");
         }
         state.resting = !serving;
+        self.changed(state);
     }
 
     /// It has left the fleet: what it is still doing says nothing of those who stay.
@@ -240,6 +250,7 @@ impl Entry {
         let mut state = self.state.lock();
         self.pools.replace(&state.share, &Share::default());
         (state.share, state.retired) = (Share::default(), true);
+        self.changed(state);
         self.strata.leave(self.number());
     }
 
@@ -248,6 +259,7 @@ impl Entry {
         let mut state = self.state.lock();
         state.is_up(Instant::now());
         self.count(&mut state);
+        self.changed(state);
     }
 
     /// The worker cannot be reached; what it said before is no longer true.
@@ -258,24 +270,12 @@ impl Entry {
         }
         state.link = Link::Down;
         self.count(&mut state);
+        self.changed(state);
     }
 
     /// The cache, and the change of it, that its next watch goes on from.
     pub(super) fn following(&self) -> (u64, u64) {
         self.state.lock().cache.following()
-    }
-
-    /// Counts a request that is about to be sent, until the lease is dropped. `resumed`: it goes on with an answer.
-    pub(super) fn lease(self: &Arc<Self>, work: Work, (prompt, resumed): (Prompt, bool)) -> Lease {
-        let now = Instant::now();
-        let mut state = self.state.lock();
-        let moment = self.moment(&state, now);
-        let ticket = state.predictor.sent(work, &moment);
-        let pass = state.breaker.enter(now);
-        let held = state.cache.sent(prompt, work.prompt_tokens, resumed);
-        drop(state);
-        self.signs.asked();
-        Lease::new(self.clone(), (ticket, pass), held)
     }
 
     /// A token came.
@@ -295,7 +295,13 @@ impl Entry {
 
     /// A leased request has ended.
     pub(super) fn ended(&self, pass: &Pass, outcome: Outcome) {
-        let change = self.state.lock().breaker.ended(pass, outcome, Instant::now());
+        let mut state = self.state.lock();
+        if matches!(outcome, Outcome::Busy(_)) {
+            state.room.refused();
+            state.reckon();
+        }
+        let change = state.breaker.ended(pass, outcome, Instant::now());
+        drop(state);
         self.tell(change);
     }
 
@@ -323,18 +329,25 @@ impl Entry {
         self.count(&mut state);
         if let (Some(seen), Some(predicted)) = (&seen, ticket.predicted()) {
             self.pools.tardiness.came(seen.seconds, predicted.first_token());
+            state.room.came(seen.seconds, predicted.network + predicted.prefill);
         }
         let change = pass.and_then(|pass| state.breaker.began(pass, now));
-        drop(state);
+        self.changed(state);
         self.tell(change);
         seen
     }
 
     /// A leased request has been answered; see [`Predictor::done`].
-    pub(super) fn done(&self, ticket: Ticket, timed: Option<(u32, f64)>, output_tokens: u32) -> Option<Seen> {
+    pub(super) fn done(
+        &self,
+        (ticket, taken): (Ticket, Taken),
+        timed: Option<(u32, f64)>,
+        output_tokens: u32,
+    ) -> Option<Seen> {
         let mut state = self.state.lock();
         let seen = state.predictor.done(ticket, timed, output_tokens, self.seconds(Instant::now()));
         self.count(&mut state);
+        self.left(state, taken);
         seen
     }
 
@@ -347,8 +360,10 @@ impl Entry {
     }
 
     /// A leased request has ended without an answer.
-    pub(super) fn dropped(&self, ticket: &Ticket) {
-        self.state.lock().predictor.dropped(ticket, self.seconds(Instant::now()));
+    pub(super) fn dropped(&self, ticket: &Ticket, taken: Taken) {
+        let mut state = self.state.lock();
+        state.predictor.dropped(ticket, self.seconds(Instant::now()));
+        self.left(state, taken);
     }
 
     /// How far its predictions were off: medians and 95th percentiles; see [`Predictor::errors`].

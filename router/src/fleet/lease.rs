@@ -16,6 +16,7 @@ use super::gauge;
 use super::predict::Ticket;
 use super::prefix::Held;
 use super::trailing::Trailing;
+use crate::flow::Taken;
 
 /// A stream whose reader held it up for more than this share of its time says nothing of the worker.
 const HELD_UP_MAX: f64 = 0.1;
@@ -28,6 +29,7 @@ pub struct Lease {
     ticket: Option<Ticket>,
     /// `None`: the breaker knows what became of it.
     pass: Option<Pass>,
+    taken: Taken,
     first: Option<First>,
     /// What it leaves in the worker's cache.
     held: Option<Held>,
@@ -44,9 +46,13 @@ struct First {
 // === impl Lease ===
 
 impl Lease {
-    pub(super) fn new(entry: Arc<Entry>, (ticket, pass): (Ticket, Pass), held: Option<Held>) -> Self {
+    pub(super) fn new(
+        entry: Arc<Entry>,
+        (ticket, pass): (Ticket, Pass),
+        (taken, held): (Taken, Option<Held>),
+    ) -> Self {
         let (ticket, pass, held_up) = (Some(ticket), Some(pass), Duration::ZERO);
-        Self { entry, ticket, pass, first: None, held, held_up }
+        Self { entry, ticket, pass, taken, first: None, held, held_up }
     }
 
     /// `tier/worker`.
@@ -140,7 +146,7 @@ impl Lease {
     pub(crate) fn done(&mut self, output_tokens: u32) {
         self.ended(Outcome::Answered);
         let Some(ticket) = self.ticket.take() else { return };
-        if let Some(seen) = self.entry.done(ticket, self.timed(), output_tokens) {
+        if let Some(seen) = self.entry.done((ticket, self.taken), self.timed(), output_tokens) {
             gauge::seen(&self.entry.who.tier, gauge::What::OutputToken, seen);
         }
     }
@@ -170,7 +176,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
-            self.entry.dropped(&ticket);
+            self.entry.dropped(&ticket, self.taken);
         }
         if self.first.is_none() {
             self.entry.settled();

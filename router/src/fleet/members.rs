@@ -16,7 +16,9 @@ use super::Fleet;
 use super::breaker::Breaker;
 use super::discover::{self, Discovered, Member};
 use super::entry::{Entry, Known, Who};
+use super::limit::Limit;
 use super::prefix::Cache;
+use super::room::Room;
 use super::watch::watch;
 use crate::config::WorkerOptions;
 
@@ -76,7 +78,8 @@ impl Fleet {
         let number = self.roster.number();
         let cache = Cache::new(self.prefixes.clone(), number.clone());
         let (pools, strata) = (self.pools.clone(), self.strata.clone());
-        let known = Known { number, pools, strata, cache, breaker };
+        let room = Room::new(self.lanes.of(&who.tier), Limit::new(self.lanes.options().limit.clone()));
+        let known = Known { number, pools, strata, cache, breaker, room };
         let entry = Arc::new(Entry::new(who, self.stale_after, known));
         entry.set_leaving(member.leaving);
         self.roster.insert(entry.clone());

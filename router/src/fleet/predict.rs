@@ -133,6 +133,17 @@ pub struct Seen {
     pub error: f64,
 }
 
+// === impl Work ===
+
+impl Work {
+    /// Tokens that it takes of a worker: those to be computed of its prompt, and those of its answer.
+    pub fn tokens(&self) -> u64 {
+        // The cast saturates.
+        let output = self.output_tokens.max(0.0).ceil() as u64;
+        u64::from(self.prompt_tokens.saturating_sub(self.cached_tokens)).saturating_add(output).max(1)
+    }
+}
+
 // === impl Prediction ===
 
 impl Prediction {

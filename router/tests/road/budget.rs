@@ -1,5 +1,6 @@
 //! Budgets and caps over many requests.
 
+use futures_util::future::join_all;
 use proto::v1;
 use tonic::Code;
 
@@ -116,4 +117,54 @@ async fn a_restart_refills_no_budget_and_no_cap() {
     let mut road = lay().await;
     assert_eq!(road.ask(bounded(2)).await.unwrap().place(), "slow/a");
     assert!(folder.path().join("books.broken").exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sixty_four_streams_at_once_spend_no_more_than_there_is() {
+    // One answer may cost 210 millionths of a dollar, and does cost 30.
+    let budget = "\n[[budget]]\nname = \"all\"\nusd_max = 0.01\nwindow_seconds = 31622400\n";
+    let token: &[u32] = &[1, 2];
+    let mut script = vec![Step::Started];
+    for _ in 0..5 {
+        script.extend([Step::Delta("so ", token), Step::Wait(1)]);
+    }
+    script.push(Step::Done(10, 0, 10));
+    let (road, _policy) = road(budget, script).await;
+    let one = |number: u64| {
+        let mut client = road.client.clone();
+        async move {
+            let mut stream = client.generate(bounded(number)).await.ok()?.into_inner();
+            let mut shown = 0;
+            while let Some(event) = stream.message().await.unwrap() {
+                match event.event.unwrap() {
+                    v1::generate_event::Event::Delta(delta) => shown += delta.token_ids.len(),
+                    v1::generate_event::Event::Done(done) => return Some(done.price_usd),
+                    _ => {}
+                }
+                // Every third caller leaves in the midst of it, and has paid for what it saw.
+                if number.is_multiple_of(3) && shown == 4 {
+                    return Some(18e-6);
+                }
+            }
+            panic!("a stream without an end");
+        }
+    };
+    let (mut spent, mut most, mut gone) = (0.0, 0, 0);
+    for round in 0_u64.. {
+        let answers = join_all((0..64).map(|number| one(round * 64 + number))).await;
+        let answers: Vec<f64> = answers.into_iter().flatten().collect();
+        spent += answers.iter().sum::<f64>();
+        most = most.max(answers.len());
+        gone += answers.iter().filter(|usd| **usd == 18e-6).count();
+        // Those who left are settled a little later.
+        road.workers[0].state.open(0).await;
+        if answers.is_empty() {
+            break;
+        }
+    }
+    assert!(spent <= 0.01 + 1e-12, "{spent}");
+    // What was held and not used has come back: less is left than one answer may cost. To those who left a little more may
+    // have been on its way.
+    assert!(spent + gone as f64 * 12e-6 > 0.01 - 210e-6 - 1e-12, "{spent}, {gone} left");
+    assert!(most > 16, "many went at once, {most} at most");
 }

@@ -16,6 +16,7 @@ mod ending;
 mod record;
 mod rollout;
 mod budget;
+mod flow;
 mod prospects;
 mod foreign;
 mod membership;

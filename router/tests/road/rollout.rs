@@ -48,7 +48,8 @@ fn numbered(number: u64) -> v1::GenerateRequest {
 
 #[tokio::test(start_paused = true)]
 async fn a_reload_under_load_loses_no_request() {
-    let (road, folder) = road(|_, _| {}).await;
+    // More at once than the worker says that it runs: they may wait for it as long as it takes.
+    let (road, folder) = road(|options, _| options.flow.queue_ms_max = 600_000).await;
     let (over, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let mut asking = tokio::task::JoinSet::new();
     for asker in 0..64 {

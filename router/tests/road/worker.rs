@@ -14,7 +14,7 @@ use proto::v1;
 use proto::v1::fleet_server::{Fleet, FleetServer};
 use proto::v1::generate_event::Event;
 use proto::v1::generation_server::{Generation, GenerationServer};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tonic::service::Routes;
 use tonic::{Code, Request, Response, Status};
 use tower::Layer as _;
@@ -37,6 +37,8 @@ pub(crate) enum Step {
     Done(u32, u32, u32),
     /// The stream ends with this status.
     Fail(Code, &'static str),
+    /// It has a slot from here to its end: as many answers have one at once as the worker said that it runs.
+    Slot,
     /// Nothing happens for this many milliseconds.
     Wait(u64),
     /// The same, for this many with each answer under way.
@@ -80,6 +82,7 @@ pub(crate) struct State {
     open: watch::Sender<usize>,
     /// Tokens made by counting.
     pub(crate) made: Arc<AtomicU32>,
+    slots: Arc<Semaphore>,
 }
 
 struct Open(watch::Sender<usize>);
@@ -122,7 +125,9 @@ impl Worker {
         let listener = rim.bind(&address.parse().unwrap()).await.unwrap();
         let options = ServeOptions { drain_deadline_ms: 0, ..Default::default() };
         let server = Server::new(options, listener, rim.identity.clone());
+        let slots = report.as_ref().map_or(8, |report| report.running_max as usize);
         let state = State {
+            slots: Arc::new(Semaphore::new(slots)),
             report: watch::Sender::new(report),
             orca: Orca::default(),
             script: Arc::new(Mutex::new(script)),
@@ -173,6 +178,17 @@ impl State {
 
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().clone()
+    }
+
+    /// Remembers what was asked.
+    fn note(&self, request: Request<v1::GenerateRequest>) -> v1::GenerateRequest {
+        let previous_attempts = mesh::retry::previous_attempts(request.metadata());
+        let headers = request.metadata().clone().into_headers();
+        let traceparent = headers.get("traceparent").map(|value| value.to_str().unwrap().to_owned());
+        let timeout = parse_grpc_timeout(&headers).unwrap();
+        let request = request.into_inner();
+        self.seen.lock().push(Seen { request: request.clone(), timeout, traceparent, previous_attempts });
+        request
     }
 
     /// Waits until this many answers are under way.
@@ -244,12 +260,7 @@ impl Generation for State {
         &self,
         request: Request<v1::GenerateRequest>,
     ) -> Result<Response<Self::GenerateStream>, Status> {
-        let previous_attempts = mesh::retry::previous_attempts(request.metadata());
-        let headers = request.metadata().clone().into_headers();
-        let traceparent = headers.get("traceparent").map(|value| value.to_str().unwrap().to_owned());
-        let timeout = parse_grpc_timeout(&headers).unwrap();
-        let request = request.into_inner();
-        self.seen.lock().push(Seen { request: request.clone(), timeout, traceparent, previous_attempts });
+        let request = self.note(request);
         let mut script = self.script.lock().clone();
         if let Some(Step::Refuse(code, message, pushback)) = script.first() {
             let mut status = Status::new(*code, *message);
@@ -258,10 +269,10 @@ impl Generation for State {
             }
             return Err(status);
         }
-        let (open, made) = (Open::new(self.open.clone()), self.made.clone());
+        let (open, made, slots) = (Open::new(self.open.clone()), self.made.clone(), self.slots.clone());
         let shared = self.open.subscribe();
         let stream = async_stream::stream! {
-            let _open = open;
+            let (_open, mut _slot) = (open, None);
             let mut index = request.resume.as_ref().map_or(0, |resume| resume.token_ids.len()) as u32;
             for step in script.drain(..) {
                 let event = match step {
@@ -274,6 +285,10 @@ impl Generation for State {
                     Step::Done(prompt, cached, output) => Event::Done(done((prompt, cached, output))),
                     Step::Unknown => {
                         yield Ok(v1::GenerateEvent { event: None });
+                        continue;
+                    }
+                    Step::Slot => {
+                        _slot = slots.clone().acquire_owned().await.ok();
                         continue;
                     }
                     Step::Wait(ms) => {
@@ -301,7 +316,7 @@ impl Generation for State {
                         return;
                     }
                 };
-                yield Ok(v1::GenerateEvent { event: Some(event) });
+                yield Ok(wire(event));
             }
         };
         Ok(Response::new(stream.boxed()))

@@ -76,6 +76,15 @@ pub fn check_feedback(feedback: &v1::Feedback) -> Result<(), Invalid> {
     id(&feedback.request_id)
 }
 
+/// How much waiting matters to a request.
+pub fn priority(request: &v1::GenerateRequest) -> Priority {
+    match request.priority() {
+        v1::Priority::Unspecified | v1::Priority::Normal => Priority::Normal,
+        v1::Priority::Interactive => Priority::Interactive,
+        v1::Priority::Background => Priority::Background,
+    }
+}
+
 /// The facts of a request, its signals given, of whom `tenant` names the caller. Its deadline and the editions of what
 /// else was learned are the hop's to add.
 pub fn facts(request: &v1::GenerateRequest, signals: &v1::Signals, tenant: Name) -> Facts {
@@ -108,11 +117,7 @@ pub fn facts(request: &v1::GenerateRequest, signals: &v1::Signals, tenant: Name)
             v1::Privacy::HomeOnly => Privacy::HomeOnly,
             v1::Privacy::LocalOnly => Privacy::LocalOnly,
         },
-        priority: match request.priority() {
-            v1::Priority::Unspecified | v1::Priority::Normal => Priority::Normal,
-            v1::Priority::Interactive => Priority::Interactive,
-            v1::Priority::Background => Priority::Background,
-        },
+        priority: priority(request),
         tenant,
         residency: name(&request.residency),
         needs: needs(request),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use parking_lot::MutexGuard;
 use proto::orca::OrcaLoadReport;
 use proto::v1;
 use tokio::time::Instant;
@@ -27,7 +28,7 @@ impl Entry {
         state.by_call = false;
         let cache = report.cache.take();
         state.cache.heard(cache.as_ref(), report.cache_tokens_max.min(CACHE_TOKENS_MAX));
-        self.take(&mut state, Heard::from_report(report, interval_wanted), now)
+        self.take(state, Heard::from_report(report, interval_wanted), now)
     }
 
     /// The same of a report by ORCA.
@@ -39,7 +40,7 @@ impl Entry {
     ) -> Duration {
         let mut state = self.state.lock();
         state.by_call = false;
-        self.take(&mut state, Heard::from_orca(report, circumstances), now)
+        self.take(state, Heard::from_orca(report, circumstances), now)
     }
 
     /// Whether what comes with the answers to calls is all that is known of its load.
@@ -54,10 +55,15 @@ impl Entry {
         let mut state = self.state.lock();
         let model = state.heard.as_ref().and_then(|(heard, _)| heard.model.clone());
         state.by_call = true;
-        self.take(&mut state, Heard::from_orca(report, Circumstances { interval, model }), now);
+        self.take(state, Heard::from_orca(report, Circumstances { interval, model }), now);
     }
 
-    fn take(&self, state: &mut State, (heard, doubts): (Heard, Vec<Doubt>), now: Instant) -> Duration {
+    fn take(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        (heard, doubts): (Heard, Vec<Doubt>),
+        now: Instant,
+    ) -> Duration {
         if !doubts.is_empty() && !state.doubted {
             let doubts = doubts.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
             tracing::warn!(place = %self.who.place, doubts, "a worker's report is believed in part only");
@@ -69,9 +75,11 @@ impl Entry {
         if heard.load_known {
             state.predictor.heard(heard.said(), self.seconds(now));
         }
-        self.place(state, heard.model.as_ref());
+        self.place(&mut state, heard.model.as_ref());
+        state.room.stated(heard.running_max);
         state.heard = Some((heard, now));
-        self.count(state);
+        self.count(&mut state);
+        self.changed(state);
         interval
     }
 
