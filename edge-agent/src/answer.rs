@@ -27,6 +27,8 @@ pub(crate) enum Setback {
     Elsewhere(Failure),
     /// Another place may, though none of its kind: what may be tried again there is spent.
     Spent(Failure),
+    /// It was not even asked, and another place may be.
+    Held(Failure),
     /// No other place would judge otherwise.
     Final(Error),
 }
@@ -47,7 +49,7 @@ impl Setback {
     /// Its status code, for the span of the attempt.
     pub(crate) fn code(&self) -> Code {
         match self {
-            Self::Elsewhere(failure) | Self::Spent(failure) => failure.code,
+            Self::Elsewhere(failure) | Self::Spent(failure) | Self::Held(failure) => failure.code,
             Self::Final(error) => error.status().code(),
         }
     }

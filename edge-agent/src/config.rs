@@ -113,6 +113,21 @@ pub struct UpstreamOptions {
     /// Milliseconds without an outlook after which the last one is no longer believed, unless the upstream grants only
     /// a longer interval: then twice that.
     pub stale_after_ms: u64,
+    /// When it is asked less, because it refuses.
+    pub throttle: ThrottleOptions,
+}
+
+/// When an agent asks its upstream less: with probability (requests − factor × accepts) / (requests + 1) of the last while
+/// it does not.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ThrottleOptions {
+    /// So many times what the upstream takes may be sent to it.
+    pub factor: f64,
+    /// What counts as lately, milliseconds.
+    pub window_ms: u64,
+    /// Fewer requests in that time hold nothing back.
+    pub requests_min: u32,
 }
 
 // === impl Options ===
@@ -241,7 +256,16 @@ impl Default for UpstreamOptions {
             server_name: "router.causeway".to_owned(),
             outlook_interval_ms: 1_000,
             stale_after_ms: 5_000,
+            throttle: ThrottleOptions::default(),
         }
+    }
+}
+
+// === impl ThrottleOptions ===
+
+impl Default for ThrottleOptions {
+    fn default() -> Self {
+        Self { factor: 2.0, window_ms: 120_000, requests_min: 10 }
     }
 }
 
@@ -265,6 +289,11 @@ impl UpstreamOptions {
         rule(patient, "upstream.stale_after_ms", "makes every outlook stale before the next", mend);
         let named = !self.server_name.is_empty();
         rule(named, "upstream.server_name", "is empty", "give a DNS name such as `router.causeway`");
+        let ThrottleOptions { factor, window_ms, .. } = self.throttle;
+        let ranged = (1.0..=1000.0).contains(&factor);
+        rule(ranged, "upstream.throttle.factor", "is not from 1 to 1000", "2 suits most");
+        let ranged = (1_000..=86_400_000).contains(&window_ms);
+        rule(ranged, "upstream.throttle.window_ms", "is not from a second to a day", "120000 suits most");
     }
 }
 

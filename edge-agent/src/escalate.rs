@@ -2,6 +2,7 @@
 
 mod outlook;
 mod routers;
+mod throttle;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,9 +52,9 @@ impl Upstream {
         Self { channel, outlook: Arc::new(Outlook::new(&options.upstream, &options.connect)) }
     }
 
-    /// Keeps the outlook, for as long as it is polled.
-    async fn watch(self) -> std::convert::Infallible {
-        self.outlook.watch(self.channel).await
+    /// Keeps the outlook, for as long as it is polled, telling `quiet` for how long nothing is to be asked.
+    async fn watch(self, quiet: impl Fn(Duration)) -> std::convert::Infallible {
+        self.outlook.watch(self.channel, quiet).await
     }
 
     /// The upstream's tiers as they are weighed: the policy says which there are, the outlook how they do.

@@ -94,14 +94,15 @@ impl Places {
                 Err(setback) => setback,
             };
             span.record("error.type", field::debug(setback.code()));
-            let failure = match setback {
+            let (failure, asked_there) = match setback {
                 Setback::Final(error) => return Err(error),
-                Setback::Elsewhere(failure) | Setback::Spent(failure) => failure,
+                Setback::Elsewhere(failure) | Setback::Spent(failure) => (failure, true),
+                Setback::Held(failure) => (failure, false),
             };
             tracing::info!(parent: &span, reason = failure.message, "an attempt failed");
             asked.asked.facts.excluded.extend(gone(&attempt, &failure, &rules));
             failures.push(failure);
-            if attempt.number >= self.attempts_max {
+            if asked_there && attempt.number >= self.attempts_max {
                 return Err(Error::NoPlace { removed: Vec::new(), failures });
             }
         }

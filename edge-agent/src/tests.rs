@@ -5,4 +5,5 @@ mod answers;
 mod refusals;
 mod upstream;
 mod routers;
+mod quiet;
 mod policies;

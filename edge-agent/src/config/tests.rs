@@ -37,5 +37,7 @@ fn what_cannot_work_is_refused_by_its_key() {
         },
         "upstream.alternatives",
     );
+    check(|options| options.upstream.throttle.factor = 0.9, "upstream.throttle.factor");
+    check(|options| options.upstream.throttle.window_ms = 0, "upstream.throttle.window_ms");
     check(|options| options.connect.server_name = Some("other".to_owned()), "connect.server_name");
 }

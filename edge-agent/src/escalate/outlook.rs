@@ -10,6 +10,7 @@ use proto::v1::prospect_client::ProspectClient;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::Status;
 
+use super::PUSHBACK_MAX;
 use crate::config::UpstreamOptions;
 
 /// What one outlook may hold, bytes.
@@ -30,7 +31,6 @@ struct Heard {
     outlook: v1::Outlook,
     network: Duration,
     believed_until: Instant,
-    pushback_until: Instant,
 }
 
 // === impl Outlook ===
@@ -47,12 +47,12 @@ impl Outlook {
         }
     }
 
-    /// Listens for ever, and after each failure again, with a pause that doubles while nothing is heard.
-    pub(crate) async fn watch(&self, channel: Channel) -> std::convert::Infallible {
+    /// Listens for ever, telling `quiet` for how long the upstream asks to be left alone, and after each failure again, with a pause that doubles while nothing is heard.
+    pub(crate) async fn watch(&self, channel: Channel, quiet: impl Fn(Duration)) -> std::convert::Infallible {
         let mut pause = self.pause_min;
         loop {
             let begun = Instant::now();
-            let status = self.listen(channel.clone()).await;
+            let status = self.listen(channel.clone(), &quiet).await;
             let heard_something =
                 self.heard.load().as_ref().is_some_and(|heard| heard.believed_until > begun);
             tracing::debug!(address = %channel.address(), reason = status.message(), "the outlook ended");
@@ -64,7 +64,7 @@ impl Outlook {
     }
 
     /// One stream of outlooks, to its end.
-    async fn listen(&self, channel: Channel) -> Status {
+    async fn listen(&self, channel: Channel, quiet: &impl Fn(Duration)) -> Status {
         if let Err(status) = channel.connect().await {
             return status;
         }
@@ -81,7 +81,13 @@ impl Outlook {
         loop {
             // A stream that says nothing for so long is opened anew.
             match timeout(patience, outlooks.message()).await {
-                Ok(Ok(Some(outlook))) => patience = self.hear(outlook, network),
+                Ok(Ok(Some(outlook))) => {
+                    let pushback = Duration::from_millis(outlook.pushback_ms.into()).min(PUSHBACK_MAX);
+                    patience = self.hear(outlook, network);
+                    if !pushback.is_zero() {
+                        quiet(pushback);
+                    }
+                }
                 Ok(Ok(None)) => return Status::unavailable("the upstream ended it"),
                 Ok(Err(status)) => return status,
                 Err(_) => return Status::unavailable("the upstream fell silent"),
@@ -93,10 +99,7 @@ impl Outlook {
     fn hear(&self, outlook: v1::Outlook, network: Duration) -> Duration {
         let granted = Duration::from_millis(outlook.interval_ms.into());
         let believed = self.stale_after.max(granted * 2);
-        let now = Instant::now();
-        let pushback = Duration::from_millis(outlook.pushback_ms.into()).min(believed);
-        let heard =
-            Heard { outlook, network, believed_until: now + believed, pushback_until: now + pushback };
+        let heard = Heard { outlook, network, believed_until: Instant::now() + believed };
         self.heard.store(Some(heard.into()));
         believed
     }
@@ -112,7 +115,7 @@ impl Outlook {
             Some(heard) => {
                 match heard.outlook.tiers.iter().find(|tier| tier.tier == candidate.tier.as_str()) {
                     Some(tier) => Candidate {
-                        healthy: tier.workers > 0 && heard.pushback_until <= now,
+                        healthy: tier.workers > 0,
                         region: region(tier, residency),
                         ..told(candidate, tier, heard.network)
                     },

@@ -23,6 +23,7 @@ use tonic::Code;
 use tracing::Instrument as _;
 
 use super::Upstream;
+use super::throttle::{Held, Throttle};
 use crate::answer::{Begun, Setback};
 use crate::config::Options;
 use crate::error::{Error, Failure};
@@ -38,6 +39,8 @@ pub(crate) struct Upstreams {
     /// At least one.
     routers: Arc<[Upstream]>,
     retries: Arc<Budget>,
+    /// One for all of them: they have the same workers.
+    throttle: Arc<Throttle>,
     resumes_max: u32,
     resume_wait: Duration,
     random: Arc<Mutex<StdRng>>,
@@ -70,6 +73,7 @@ impl Upstreams {
         (!routers.is_empty()).then(|| Self {
             routers,
             retries: Arc::new(options.retry.budget()),
+            throttle: Arc::new(Throttle::new(&options.upstream.throttle, rim.seed)),
             resumes_max: options.upstream.resumes_max,
             resume_wait: Duration::from_millis(options.upstream.resume_wait_ms),
             random: Arc::new(Mutex::new(StdRng::seed_from_u64(rim.seed))),
@@ -78,7 +82,8 @@ impl Upstreams {
 
     /// Keeps the outlook of each, for as long as it is polled.
     pub(crate) async fn watch(self) -> Infallible {
-        select_all(self.routers.iter().cloned().map(|router| router.watch().boxed())).await.0
+        let quiet = |time| self.throttle.quiet(time);
+        select_all(self.routers.iter().cloned().map(|router| router.watch(quiet).boxed())).await.0
     }
 
     /// The tiers above as they are weighed: as the router says that would be asked now.
@@ -92,8 +97,22 @@ impl Upstreams {
         problems.map(|problems| problems.join("; "))
     }
 
-    /// Begins an answer, up to the first event that shows something of it.
+    /// Begins an answer, up to the first event that shows something of it, unless it is held back.
     pub(crate) async fn begin(&self, ask: Ask) -> Result<Begun, Setback> {
+        let priority = policy::wire::request::priority(&ask.request);
+        // What one tier has no room for says nothing of the others.
+        let of_all = ask.request.only_place.is_empty();
+        let ticket = self.throttle.ask(priority).map_err(|held| held_back(&ask.started.place, held))?;
+        let begun = self.begin_at_one(ask).await;
+        if let Err(Setback::Elsewhere(failure)) = &begun
+            && (failure.code == Code::ResourceExhausted || failure.pushback.is_some())
+        {
+            self.throttle.refused(ticket, priority, failure.pushback.filter(|_| of_all));
+        }
+        begun
+    }
+
+    async fn begin_at_one(&self, ask: Ask) -> Result<Begun, Setback> {
         if ask.previous == 0 {
             self.retries.deposit();
         }
@@ -197,6 +216,11 @@ impl Upstreams {
             .filter(callable)
             .chain(self.routers.iter().filter(move |router| !callable(router)))
     }
+}
+
+fn held_back(place: &str, held: Held) -> Setback {
+    let (code, message) = (Code::ResourceExhausted, held.to_string());
+    Setback::Held(Failure { place: place.into(), code, message, pushback: Some(held.rest()) })
 }
 
 /// Whether a router was lost before it began, so that the next may do better. What it refuses for the load or for what is

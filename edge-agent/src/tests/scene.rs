@@ -9,7 +9,7 @@ use futures_util::{Stream, StreamExt as _};
 use mesh::connect::{Channel, ConnectOptions};
 use mesh::process::Rim;
 use mesh::serve::{ServeOptions, Server};
-use mesh::transport::{Address, Os};
+use mesh::transport::{Address, Memory, Os};
 use proto::v1;
 use proto::v1::content_part::Part;
 use proto::v1::generate_event::Event;
@@ -18,6 +18,7 @@ use proto::v1::generation_server::{Generation, GenerationServer};
 use proto::v1::prospect_server::{Prospect, ProspectServer};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
@@ -67,6 +68,8 @@ pub(super) enum Script {
     Break(Status),
     /// Begins, and never goes on.
     Hang,
+    /// Answers so many in a second, and has no room for others.
+    Rated(usize),
 }
 
 /// An upstream that does what its script says.
@@ -75,6 +78,8 @@ pub(super) struct Upstream {
     script: Script,
     /// The requests that came, with the time that each was given.
     pub(super) seen: Arc<Mutex<Vec<Seen>>>,
+    /// When it answered, where that is bounded.
+    pub(super) taken: Arc<Mutex<Vec<Instant>>>,
     /// Filled when a stream that hangs is dropped.
     pub(super) dropped: Arc<tokio::sync::Notify>,
 }
@@ -99,6 +104,8 @@ pub(super) struct Around {
     pub(super) upstream: Option<Upstream>,
     /// An address at which nobody listens.
     pub(super) upstream_dead: bool,
+    /// All connections are within the process, so that the clock may be paused.
+    pub(super) within: bool,
 }
 
 /// What an answer was.
@@ -114,7 +121,7 @@ pub(super) struct Answer {
 
 impl Upstream {
     pub(super) fn new(script: Script) -> Self {
-        Self { script, seen: Arc::default(), dropped: Arc::default() }
+        Self { script, seen: Arc::default(), taken: Arc::default(), dropped: Arc::default() }
     }
 
     /// How many requests came.
@@ -146,7 +153,7 @@ impl Upstream {
         let delta = |text: &str| Event::Delta(v1::Delta { text: text.to_owned(), ..v1::Delta::default() });
         let done = Event::Done(v1::Done { place, price_usd: 0.5, ..v1::Done::default() });
         let mut events = vec![Event::Started(started), delta("from "), delta("above"), done];
-        if !matches!(self.script, Script::Answer) {
+        if !matches!(self.script, Script::Answer | Script::Rated(_)) {
             events.truncate(2);
         }
         let mut all: Vec<_> =
@@ -179,6 +186,14 @@ impl Generation for Upstream {
         self.seen.lock().unwrap().push((request.clone(), time));
         if let Script::Refuse(status) = &self.script {
             return Err(status.clone());
+        }
+        if let Script::Rated(per_second) = self.script {
+            let (mut taken, now) = (self.taken.lock().unwrap(), Instant::now());
+            let lately = taken.iter().rev().take_while(|at| now - **at < Duration::from_secs(1)).count();
+            if lately >= per_second {
+                return Err(Status::resource_exhausted("full"));
+            }
+            taken.push(now);
         }
         let events = futures_util::stream::iter(self.answer(&request));
         if !matches!(self.script, Script::Hang) {
@@ -244,9 +259,10 @@ impl Scene {
         if around.model {
             options.model.path = Some(device_model());
         }
+        let rim = if around.within { Rim { transport: Arc::new(Memory::default()), ..rim() } } else { rim() };
         let above = above(folder.path());
         if let Some(upstream) = around.upstream {
-            let listener = rim().bind(&above).await.unwrap();
+            let listener = rim.bind(&above).await.unwrap();
             let server = Server::new(ServeOptions::default(), listener, None);
             let routes = Routes::new(GenerationServer::new(upstream.clone()))
                 .add_service(ProspectServer::new(upstream));
@@ -259,8 +275,8 @@ impl Scene {
         }
         change(&mut options, folder.path());
         let home = Arc::new(Remembered::default());
-        let agent = Agent::bind_acting_on(options, rim(), home.clone()).await.unwrap();
-        let channel = Channel::new(agent.address().clone(), Arc::new(Os), None, ConnectOptions::default());
+        let agent = Agent::bind_acting_on(options, rim.clone(), home.clone()).await.unwrap();
+        let channel = Channel::new(agent.address().clone(), rim.transport, None, ConnectOptions::default());
         let policies = Box::new(agent.policies());
         running.spawn(async move { agent.run(std::future::pending()).await.unwrap() });
         Self { client: GenerationClient::new(channel.clone()), channel, home, policies, folder, running }

@@ -68,15 +68,6 @@ async fn a_tier_without_workers_or_unnamed_takes_no_work() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pushback_is_kept_to() {
-    let outlook = outlook();
-    outlook.hear(v1::Outlook { pushback_ms: 300, ..said(vec![tier()]) }, Duration::ZERO);
-    assert!(!outlook.inform(cloud(), None).healthy);
-    advance(Duration::from_millis(301)).await;
-    assert!(outlook.inform(cloud(), None).healthy);
-}
-
-#[tokio::test(start_paused = true)]
 async fn what_cannot_be_believed_stays_unknown() {
     let outlook = outlook();
     let odd = v1::TierOutlook {
