@@ -12,7 +12,7 @@ use policy::{Candidate, Kind, Latency, Load, Name};
 use proto::v1;
 use tokio::time::Instant;
 
-use super::breaker::{Breaker, Change, Outcome, Pass};
+use super::breaker::{Breaker, Change, Pass};
 use super::gauge;
 use super::pick::{Kin, Model, Strata};
 use super::pool::{Pools, Share};
@@ -24,7 +24,6 @@ use super::roster::Number;
 use super::signs::Signs;
 use super::standing::Standing;
 use crate::config::LoadSource;
-use crate::flow::Taken;
 
 /// A report is old when this many of its intervals have passed without the next, whatever the options say.
 const INTERVALS_MISSED_MAX: u32 = 2;
@@ -293,18 +292,6 @@ impl Entry {
         self.signs.settled();
     }
 
-    /// A leased request has ended.
-    pub(super) fn ended(&self, pass: &Pass, outcome: Outcome) {
-        let mut state = self.state.lock();
-        if matches!(outcome, Outcome::Busy(_)) {
-            state.room.refused();
-            state.reckon();
-        }
-        let change = state.breaker.ended(pass, outcome, Instant::now());
-        drop(state);
-        self.tell(change);
-    }
-
     fn tell(&self, change: Option<Change>) {
         let Some(change) = change else { return };
         let place = &self.who.place;
@@ -337,33 +324,12 @@ impl Entry {
         seen
     }
 
-    /// A leased request has been answered; see [`Predictor::done`].
-    pub(super) fn done(
-        &self,
-        (ticket, taken): (Ticket, Taken),
-        timed: Option<(u32, f64)>,
-        output_tokens: u32,
-    ) -> Option<Seen> {
-        let mut state = self.state.lock();
-        let seen = state.predictor.done(ticket, timed, output_tokens, self.seconds(Instant::now()));
-        self.count(&mut state);
-        self.left(state, taken);
-        seen
-    }
-
     /// A leased request's answer told what its worker held of the prompt, where `share` of it was expected; tokens of its
     /// cache's blocks.
     pub(super) fn learn(&self, share: f64, usage: &v1::Usage) -> u32 {
         let cache = &mut self.state.lock().cache;
         cache.learn(share, usage);
         cache.block()
-    }
-
-    /// A leased request has ended without an answer.
-    pub(super) fn dropped(&self, ticket: &Ticket, taken: Taken) {
-        let mut state = self.state.lock();
-        state.predictor.dropped(ticket, self.seconds(Instant::now()));
-        self.left(state, taken);
     }
 
     /// How far its predictions were off: medians and 95th percentiles; see [`Predictor::errors`].

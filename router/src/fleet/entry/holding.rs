@@ -5,8 +5,9 @@ use std::sync::Arc;
 use parking_lot::MutexGuard;
 use tokio::time::Instant;
 
+use super::super::breaker::{Outcome, Pass};
 use super::super::lease::Lease;
-use super::super::predict::Work;
+use super::super::predict::{Seen, Ticket, Work};
 use super::super::prefix::Prompt;
 use super::super::room::Room;
 use super::{Entry, Link, State};
@@ -41,13 +42,46 @@ impl Entry {
         Some(Lease::new(self.clone(), (ticket, pass), (taken, held)))
     }
 
+    /// A leased request has ended.
+    pub(in crate::fleet) fn ended(&self, pass: &Pass, outcome: Outcome) {
+        let mut state = self.state.lock();
+        if matches!(outcome, Outcome::Busy(_)) {
+            state.room.refused();
+            state.reckon();
+        }
+        let change = state.breaker.ended(pass, outcome, Instant::now());
+        drop(state);
+        self.tell(change);
+    }
+
+    /// A leased request has been answered; see [`Predictor::done`](super::Predictor::done).
+    pub(in crate::fleet) fn done(
+        &self,
+        (ticket, taken): (Ticket, Taken),
+        timed: Option<(u32, f64)>,
+        output_tokens: u32,
+    ) -> Option<Seen> {
+        let mut state = self.state.lock();
+        let seen = state.predictor.done(ticket, timed, output_tokens, self.seconds(Instant::now()));
+        self.count(&mut state);
+        self.left(state, taken);
+        seen
+    }
+
+    /// A leased request has ended without an answer.
+    pub(in crate::fleet) fn dropped(&self, ticket: &Ticket, taken: Taken) {
+        let mut state = self.state.lock();
+        state.predictor.dropped(ticket, self.seconds(Instant::now()));
+        self.left(state, taken);
+    }
+
     /// What of its room is asked for.
     pub(in crate::fleet) fn room<T>(&self, of: impl FnOnce(&Room) -> T) -> T {
         of(&self.state.lock().room)
     }
 
     /// A request has left.
-    pub(super) fn left(&self, mut state: MutexGuard<'_, State>, taken: Taken) {
+    fn left(&self, mut state: MutexGuard<'_, State>, taken: Taken) {
         state.room.left(taken);
         self.changed(state);
     }
