@@ -1,17 +1,17 @@
 //! How long it takes to choose among very many workers, and what it costs not to weigh them all: at most 50 µs at the 99th
 //! percentile and 5 % more expected cost than the best of all, over 10,000 workers, are the aims.
 //!
-//! `cargo bench -p causeway-router --bench pick [-- --workers N --requests N --seed N --json]`. Workers are of uneven speed
-//! and load and report while requests go on; a third of the requests goes on with an earlier talk, whose beginning its worker
-//! holds. Timed is what a request waits for: the snapshot of the workers, drawn or whole, and the decision. Every tenth
-//! request is decided over all workers as well, at the same moment.
+//! `cargo bench -p causeway-router --bench pick [-- --workers N --requests N --seed N --json]`. In simulated time, a thousand
+//! requests a second go to workers of uneven speed, whose other load wanders and which report five times a second; a third of
+//! the requests goes on with an earlier talk, whose beginning its worker holds. Answers come back and are learned from. Timed
+//! is what a request waits for: the snapshot of the workers, drawn or whole, and the decision. Every twentieth request is
+//! decided over all workers as well, at the same moment.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::error::Error;
 use std::io::Write as _;
-use std::time::Instant;
-
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use mesh::process::Rim;
 use mesh::transport::Memory;
@@ -46,12 +46,14 @@ second_usd = 0.001
 wrong_answer_usd = 0.02
 "#;
 
-/// Workers that report between two requests: five reports a second of ten thousand, and a thousand requests.
-const REPORTS: usize = 50;
-/// Requests under way for each worker.
-const UNDER_WAY: usize = 2;
+/// Between two requests, microseconds.
+const STEP_US: u64 = 1_000;
+/// Reports of a worker, each second.
+const REPORTS: usize = 5;
 /// One request of so many is decided over all workers, too.
-const FULL_EVERY: usize = 10;
+const FULL_EVERY: usize = 20;
+/// Tokens of an answer.
+const ANSWER_TOKENS: u32 = 100;
 /// Talks that may go on.
 const TALKS: usize = 512;
 
@@ -67,10 +69,21 @@ struct Asked {
 struct Scene {
     rules: Rules,
     fleet: Fleet,
-    places: Vec<(Name, f64)>,
-    under_way: VecDeque<Lease>,
+    places: Vec<Place>,
+    /// The next worker to report.
+    next: usize,
+    now_us: u64,
+    /// What comes when, microseconds and a number: answers that begin and that end.
+    under_way: BTreeMap<(u64, usize), (Lease, Option<u64>)>,
     talks: VecDeque<Vec<String>>,
     random: StdRng,
+}
+
+/// One worker: how much slower than the fastest kind, and what share of its time is others'.
+struct Place {
+    name: Name,
+    slowness: f64,
+    busy: f64,
 }
 
 /// What was measured.
@@ -122,22 +135,27 @@ impl Scene {
             });
             // Six kinds of hardware, and no two of a kind quite alike.
             let kind = [1.0, 1.4, 2.0, 2.0, 3.5, 5.0][random.random_range(0..6)];
-            places.push((format!("{tier}/worker-{index:05}").into(), kind * random.random_range(0.9..1.1)));
+            places.push(Place {
+                name: format!("{tier}/worker-{index:05}").into(),
+                slowness: kind * random.random_range(0.9..1.1),
+                busy: random.random_range(0.0..1.0),
+            });
         }
         let rim = Rim { transport: Arc::new(Memory::default()), identity: None, seed: asked.seed };
         let (fleet, rules) = (Fleet::new(&options, &rim), Rules::parse("pick.toml", POLICY)?);
-        let (under_way, talks) = (VecDeque::new(), VecDeque::new());
-        let mut scene = Self { rules, fleet, places, under_way, talks, random };
+        let (under_way, talks) = (BTreeMap::new(), VecDeque::new());
+        let mut scene = Self { rules, fleet, places, next: 0, now_us: 0, under_way, talks, random };
         for worker in 0..asked.workers {
             scene.report(worker);
         }
         Ok(scene)
     }
 
-    /// A worker reports some load: none often, and much now and then.
+    /// A worker reports its load, which has wandered.
     fn report(&mut self, worker: usize) {
-        let (place, slowness) = &self.places[worker];
-        let busy = self.random.random_range(0.0..1.0_f64).powi(2);
+        let Place { name: place, slowness, busy } = &mut self.places[worker];
+        *busy = (*busy + self.random.random_range(-0.05..0.05)).clamp(0.0, 1.0);
+        let (busy, slowness) = (busy.powi(2), *slowness);
         let running = (busy * 64.0) as u32;
         let waiting = (busy * busy * 8.0) as u32;
         let name = if place.starts_with("fast") { "small" } else { "large" };
@@ -179,10 +197,30 @@ impl Scene {
         v1::GenerateRequest { turns: turns.into_iter().map(turn).collect(), ..v1::GenerateRequest::default() }
     }
 
+    /// Answers that begin or end until now do so.
+    fn answers(&mut self) {
+        while let Some(next) = self.under_way.first_entry()
+            && next.key().0 <= self.now_us
+        {
+            let ((_, number), (mut lease, ends)) = next.remove_entry();
+            match ends {
+                Some(ends) => {
+                    lease.came(1);
+                    self.under_way.insert((ends, number), (lease, None));
+                }
+                None => {
+                    lease.came(ANSWER_TOKENS - 1);
+                    lease.done(ANSWER_TOKENS);
+                }
+            }
+        }
+    }
+
     fn step(&mut self, number: usize, measured: &mut Measured) -> Option<()> {
-        for _ in 0..REPORTS {
-            let worker = self.random.random_range(0..self.places.len());
-            self.report(worker);
+        self.answers();
+        for _ in 0..self.places.len() * REPORTS * STEP_US as usize / 1_000_000 {
+            self.next = (self.next + 1) % self.places.len();
+            self.report(self.next);
         }
         let request = self.request();
         let prompt = self.fleet.prompt(&request, "");
@@ -212,11 +250,14 @@ impl Scene {
             measured.regret.push(cost(&decision)? / cost(&full)? - 1.0);
         }
         let place = decision.place.as_ref()?.place.clone();
+        let inputs = decision.winner()?.inputs;
+        let work = Work { cached_tokens: inputs.cached_tokens, ..work };
         let lease = self.fleet.lease(&place, work, (prompt, false))?;
-        self.under_way.push_back(lease);
-        if self.under_way.len() > self.places.len() * UNDER_WAY {
-            self.under_way.pop_front();
-        }
+        // It takes what was foreseen, more or less.
+        let mut after = |seconds: f64| (seconds * self.random.random_range(0.8..1.25) * 1e6) as u64;
+        let begins = self.now_us + after(inputs.expected_ttft_seconds);
+        let ends = begins + after(inputs.expected_seconds - inputs.expected_ttft_seconds);
+        self.under_way.insert((begins, number), (lease, Some(ends)));
         Some(())
     }
 }
@@ -243,11 +284,16 @@ fn three(mut values: Vec<f64>) -> [f64; 3] {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let asked = Asked::read()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let _entered = runtime.enter();
-    let mut scene = Scene::new(&asked)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
+    runtime.block_on(run(&asked))
+}
+
+async fn run(asked: &Asked) -> Result<(), Box<dyn Error>> {
+    let mut scene = Scene::new(asked)?;
     let mut measured = Measured::default();
     for number in 0..asked.requests {
+        tokio::time::advance(Duration::from_micros(STEP_US)).await;
+        scene.now_us += STEP_US;
         scene.step(number, &mut measured).ok_or("nobody could be asked")?;
         // Who is best is learned by the first requests.
         if number == asked.requests / 10 {
@@ -267,7 +313,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             format!(r#""{name}":{{"mean":{mean},"p50":{p50},"p99":{p99}}}"#)
         };
         let rows: Vec<_> = rows.iter().map(row).collect();
-        let Asked { workers, requests, seed, .. } = asked;
+        let Asked { workers, requests, seed, .. } = *asked;
         let head = format!(r#""workers":{workers},"requests":{requests},"seed":{seed}"#);
         writeln!(out, "{{{head},{}}}", rows.join(","))?;
         return Ok(());

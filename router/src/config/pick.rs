@@ -24,7 +24,7 @@ pub struct PickOptions {
 
 impl Default for PickOptions {
     fn default() -> Self {
-        Self { full_max: 128, drawn: 24, leaders: 16, named: 8 }
+        Self { full_max: 128, drawn: 12, leaders: 12, named: 4 }
     }
 }
 
@@ -37,8 +37,8 @@ impl PickOptions {
             Invalid::unless(found, holds, &format!("{table}.{key}"), &problem, mend);
         };
         rule(self.full_max, 1, "full_max", "128 suits most");
-        rule(self.drawn, 2, "drawn", "24 suits most");
-        rule(self.leaders, 0, "leaders", "16 suits most");
-        rule(self.named, 0, "named", "8 suits most");
+        rule(self.drawn, 2, "drawn", "12 suits most");
+        rule(self.leaders, 0, "leaders", "12 suits most");
+        rule(self.named, 0, "named", "4 suits most");
     }
 }

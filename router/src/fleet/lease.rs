@@ -72,7 +72,7 @@ impl Lease {
     }
 
     /// Tokens came.
-    pub(crate) fn came(&mut self, count: u32) {
+    pub fn came(&mut self, count: u32) {
         let now = Instant::now();
         self.entry.spoke(now);
         match &mut self.first {
@@ -143,7 +143,7 @@ impl Lease {
     }
 
     /// The answer is complete.
-    pub(crate) fn done(&mut self, output_tokens: u32) {
+    pub fn done(&mut self, output_tokens: u32) {
         self.ended(Outcome::Answered);
         let Some(ticket) = self.ticket.take() else { return };
         if let Some(seen) = self.entry.done((ticket, self.taken), self.timed(), output_tokens) {

@@ -1,11 +1,12 @@
 //! Which workers are weighed where there are too many to weigh all: some that are drawn, those that were best when last
-//! weighed, and those that hold the prompt.
+//! heard of or weighed, and those that hold the prompt.
 //!
 //! Two drawn at random are much better than one, and a few that are remembered as the best are nearly as good as all
 //! (Mitzenmacher, Prabhakar and Shah, "Load balancing with memory", FOCS 2002). Workers are drawn by strata, alike in what
 //! a hard constraint asks of a worker, so that a constraint which leaves few of them does not leave none that was drawn.
 
 use std::cmp::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering as AtomicOrdering};
 
 use parking_lot::{Mutex, RwLock};
 use policy::{Latency, Name};
@@ -14,10 +15,15 @@ use rand::rngs::StdRng;
 use rand::seq::index;
 use rand::{RngExt as _, SeedableRng as _};
 
+use super::predict::Work;
 use crate::config::PickOptions;
 
 /// Workers that are drawn of a stratum, at least.
 const DRAWN_MIN: usize = 2;
+/// The best of a stratum that are remembered: more than are weighed, since those that are chosen are the best no longer.
+const REMEMBERED: usize = 64;
+/// What a common request asks of a worker, which they are remembered by.
+pub(super) const COMMON: Work = Work { prompt_tokens: 512, cached_tokens: 0, output_tokens: 128.0 };
 
 /// What workers have in common that a request may ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +61,7 @@ pub struct Wanted<'a> {
 #[derive(Debug)]
 pub(super) struct Strata {
     options: PickOptions,
+    members: AtomicUsize,
     inner: RwLock<Inner>,
 }
 
@@ -75,12 +82,10 @@ struct Stratum {
 
 /// Seconds that a common request takes at a worker this fast.
 pub(super) fn common_seconds(latency: &Latency) -> f64 {
-    const PROMPT_TOKENS: f64 = 512.0;
-    const OUTPUT_TOKENS: f64 = 128.0;
     latency.queue_seconds
         + latency.network_seconds
-        + PROMPT_TOKENS * latency.prefill_seconds_per_token
-        + OUTPUT_TOKENS * latency.seconds_per_output_token
+        + f64::from(COMMON.prompt_tokens) * latency.prefill_seconds_per_token
+        + COMMON.output_tokens * latency.seconds_per_output_token
 }
 
 // === impl Model ===
@@ -143,13 +148,15 @@ impl<'a> Wanted<'a> {
 impl Strata {
     /// Nobody yet.
     pub(super) fn new(options: &PickOptions) -> Self {
-        Self { options: options.clone(), inner: RwLock::default() }
+        Self { options: options.clone(), members: AtomicUsize::new(0), inner: RwLock::default() }
     }
 
     /// A worker is of this kin from now on.
     pub(super) fn join(&self, worker: u32, kin: Kin) {
         let mut inner = self.inner.write();
-        inner.leave(worker);
+        if !inner.leave(worker) {
+            self.members.fetch_add(1, AtomicOrdering::Relaxed);
+        }
         let at = inner.strata.iter().position(|one| one.kin == kin).unwrap_or_else(|| {
             inner.strata.push(Stratum { kin, members: Vec::new(), leaders: Mutex::default() });
             inner.strata.len() - 1
@@ -162,7 +169,14 @@ impl Strata {
 
     /// A worker is gone.
     pub(super) fn leave(&self, worker: u32) {
-        self.inner.write().leave(worker);
+        if self.inner.write().leave(worker) {
+            self.members.fetch_sub(1, AtomicOrdering::Relaxed);
+        }
+    }
+
+    /// Whether there are so many that some are drawn.
+    pub(super) fn is_large(&self) -> bool {
+        self.members.load(AtomicOrdering::Relaxed) > self.options.full_max
     }
 
     /// How many of all may be weighed at once.
@@ -213,9 +227,9 @@ impl Strata {
             leaders.retain(|(_, other)| *other != worker);
             let Some(seconds) = seconds.filter(|seconds| seconds.is_finite()) else { continue };
             let place = leaders.partition_point(|(other, _)| other.total_cmp(&seconds) != Ordering::Greater);
-            if place < self.options.leaders {
+            if place < REMEMBERED {
                 leaders.insert(place, (seconds, worker));
-                leaders.truncate(self.options.leaders);
+                leaders.truncate(REMEMBERED);
             }
         }
     }
@@ -232,13 +246,13 @@ impl Strata {
 // === impl Inner ===
 
 impl Inner {
-    /// A worker is of no kin any more; a kin that nobody is of is forgotten.
-    fn leave(&mut self, worker: u32) {
+    /// A worker is of no kin any more, if it was of any; a kin that nobody is of is forgotten.
+    fn leave(&mut self, worker: u32) -> bool {
         let index = worker as usize;
         if index >= self.of.len() {
             self.of.resize(index + 1, None);
         }
-        let Some(at) = self.of[index].take() else { return };
+        let Some(at) = self.of[index].take() else { return false };
         let stratum = &mut self.strata[at];
         stratum.members.retain(|other| *other != worker);
         stratum.leaders.lock().retain(|(_, other)| *other != worker);
@@ -248,6 +262,7 @@ impl Inner {
                 self.of[*moved as usize] = Some(at);
             }
         }
+        true
     }
 }
 

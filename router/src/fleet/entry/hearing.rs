@@ -7,8 +7,9 @@ use proto::orca::OrcaLoadReport;
 use proto::v1;
 use tokio::time::Instant;
 
-use super::super::pick::{Kin, Model};
+use super::super::pick::{self, Kin, Model};
 use super::super::report::{Circumstances, Doubt, Heard};
+use super::super::standing::Standing;
 use super::{Entry, State, Who};
 
 /// No cache has room for more tokens.
@@ -79,8 +80,19 @@ impl Entry {
         state.room.stated(heard.running_max);
         state.heard = Some((heard, now));
         self.count(&mut state);
+        self.rank(&mut state, now);
         self.changed(state);
         interval
+    }
+
+    /// Where it stands among its like from now on, where there are too many to weigh all.
+    pub(super) fn rank(&self, state: &mut State, now: Instant) {
+        if self.strata.is_large() && !state.retired {
+            let fit = self.stands(state, now) == Standing::Fit;
+            let latency = state.latency(&pick::COMMON, &self.moment(state, now)).filter(|_| fit);
+            let seconds = latency.map(|latency| pick::common_seconds(&latency));
+            self.strata.weighed(std::iter::once((self.number(), seconds)));
+        }
     }
 
     /// It serves this from now on.

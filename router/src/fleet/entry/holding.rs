@@ -37,6 +37,7 @@ impl Entry {
         state.reckon();
         let pass = state.breaker.enter(now);
         let held = state.cache.sent(prompt, work.prompt_tokens, resumed);
+        self.rank(&mut state, now);
         drop(state);
         self.signs.asked();
         Some(Lease::new(self.clone(), (ticket, pass), (taken, held)))
@@ -62,8 +63,10 @@ impl Entry {
         output_tokens: u32,
     ) -> Option<Seen> {
         let mut state = self.state.lock();
-        let seen = state.predictor.done(ticket, timed, output_tokens, self.seconds(Instant::now()));
+        let now = Instant::now();
+        let seen = state.predictor.done(ticket, timed, output_tokens, self.seconds(now));
         self.count(&mut state);
+        self.rank(&mut state, now);
         self.left(state, taken);
         seen
     }

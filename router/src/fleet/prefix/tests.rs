@@ -1,9 +1,15 @@
 //! What is known of caches: found where it was sent, for as long as it must be there, for those who share.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
+use proto::v1;
+use proto::v1::content_part::Part;
 
 use super::chain::{Chain, Cut, Secret};
 use super::index::{Bounds, Found, Index, Told};
+use super::{Cache, Number, Prefixes};
+use crate::config::PrefixOptions;
 
 const BOUNDS: Bounds = Bounds { holds_max: 1000, worker_holds_max: 1000, holders_max: 8 };
 
@@ -140,6 +146,47 @@ fn a_beginning_that_everyone_holds_names_the_last_who_used_it() {
     }
     let holders: Vec<u32> = ends(&index, &talk).into_iter().map(|(worker, _)| worker).collect();
     assert_eq!(holders, [0, 13, 14, 15, 16, 17, 18, 19]);
+}
+
+fn request(text: &str) -> v1::GenerateRequest {
+    let parts = vec![v1::ContentPart { part: Some(Part::Text(text.into())) }];
+    let turns = vec![v1::Turn { role: v1::Role::User.into(), parts }];
+    v1::GenerateRequest { turns, conversation_id: "talk".into(), ..Default::default() }
+}
+
+#[test]
+fn a_prompt_is_kept_once_its_answer_has_begun() {
+    let prefixes = Arc::new(Prefixes::new(&PrefixOptions::default(), 7));
+    let mut cache = Cache::new(prefixes.clone(), Number::alone(0));
+    let request = request(&"What time is it? ".repeat(100));
+    let cached =
+        |cache: &Cache, tenant| cache.cached_tokens(&prefixes.find(&prefixes.prompt(&request, tenant)), 400);
+    let sent = |cache: &Cache| cache.sent(prefixes.prompt(&request, "one"), 400, false).unwrap();
+    let held = sent(&cache);
+    assert_eq!((cached(&cache, "one"), cached(&cache, "two")), (384, 0), "another may follow it at once");
+    drop(held);
+    assert_eq!(cached(&cache, "one"), 0, "it failed before its first token");
+    let mut held = sent(&cache);
+    held.begun();
+    drop(held);
+    assert_eq!(cached(&cache, "one"), 384);
+    // Who shares otherwise is asked by other names, and what was known is not.
+    let told = |sharing: v1::CacheSharing| v1::CacheReport { sharing: sharing.into(), ..Default::default() };
+    for (sharing, tenants) in [
+        (v1::CacheSharing::Conversation, [384, 0]),
+        (v1::CacheSharing::Everyone, [384, 384]),
+        (v1::CacheSharing::None, [0, 0]),
+        (v1::CacheSharing::Salt, [384, 0]),
+    ] {
+        cache.heard(Some(&told(sharing)), 1 << 20);
+        assert_eq!(cached(&cache, "one"), 0);
+        if let Some(mut held) = cache.sent(prefixes.prompt(&request, "one"), 400, false) {
+            held.begun();
+        }
+        assert_eq!([cached(&cache, "one"), cached(&cache, "two")], tenants, "{sharing:?}");
+    }
+    drop(cache);
+    assert!(prefixes.index.read().is_empty(), "it goes with its worker");
 }
 
 /// Something that may happen to an index: at a worker, with the branch of a prompt.

@@ -179,7 +179,7 @@ impl Report<'_> {
             out,
             "\nErrors are relative; that of the time per token is given the answer's true length. {LENGTHS}"
         )?;
-        Ok(())
+        self.hits.iter().try_for_each(|one| one.print(out))
     }
 }
 
