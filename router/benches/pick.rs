@@ -4,7 +4,7 @@
 //! `cargo bench -p causeway-router --bench pick [-- --workers N --requests N --seed N --json]`. In simulated time, a thousand
 //! requests a second go to workers of uneven speed, whose other load wanders and which report five times a second; a third of
 //! the requests goes on with an earlier talk, whose beginning its worker holds. Answers come back and are learned from. Timed
-//! is what a request waits for: the snapshot of the workers, drawn or whole, and the decision. Every twentieth request is
+//! is what a request waits for: the snapshot of the workers, drawn or whole, and the decision. Now and then a request is
 //! decided over all workers as well, at the same moment.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -51,7 +51,7 @@ const STEP_US: u64 = 1_000;
 /// Reports of a worker, each second.
 const REPORTS: usize = 5;
 /// One request of so many is decided over all workers, too.
-const FULL_EVERY: usize = 20;
+const FULL_EVERY: usize = 150;
 /// Tokens of an answer.
 const ANSWER_TOKENS: u32 = 100;
 /// Talks that may go on.

@@ -163,20 +163,20 @@ fn a_prompt_is_kept_once_its_answer_has_begun() {
         |cache: &Cache, tenant| cache.cached_tokens(&prefixes.find(&prefixes.prompt(&request, tenant)), 400);
     let sent = |cache: &Cache| cache.sent(prefixes.prompt(&request, "one"), 400, false).unwrap();
     let held = sent(&cache);
-    assert_eq!((cached(&cache, "one"), cached(&cache, "two")), (384, 0), "another may follow it at once");
+    assert_eq!((cached(&cache, "one"), cached(&cache, "two")), (399, 0), "another may follow it at once");
     drop(held);
     assert_eq!(cached(&cache, "one"), 0, "it failed before its first token");
     let mut held = sent(&cache);
     held.begun();
     drop(held);
-    assert_eq!(cached(&cache, "one"), 384);
+    assert_eq!(cached(&cache, "one"), 399);
     // Who shares otherwise is asked by other names, and what was known is not.
     let told = |sharing: v1::CacheSharing| v1::CacheReport { sharing: sharing.into(), ..Default::default() };
     for (sharing, tenants) in [
-        (v1::CacheSharing::Conversation, [384, 0]),
-        (v1::CacheSharing::Everyone, [384, 384]),
+        (v1::CacheSharing::Conversation, [399, 0]),
+        (v1::CacheSharing::Everyone, [399, 399]),
         (v1::CacheSharing::None, [0, 0]),
-        (v1::CacheSharing::Salt, [384, 0]),
+        (v1::CacheSharing::Salt, [399, 0]),
     ] {
         cache.heard(Some(&told(sharing)), 1 << 20);
         assert_eq!(cached(&cache, "one"), 0);
