@@ -126,10 +126,17 @@ struct Tally {
     all: [u64; PARTS as usize],
 }
 
+/// Parts of an amount that the arithmetic of floats may add to it, and nobody charged.
+const NOISE: f64 = 1e-12;
+
 /// Millionths of a dollar, rounded up: nothing that costs anything is free. What is no number is all there is.
 pub fn usd_micros(usd: f64) -> u64 {
+    let micros = usd * 1e6;
+    let whole = libm::round(micros);
+    // 123 millionths, written as a part of a dollar, are 123.00000000000001 of them.
+    let micros = if libm::fabs(micros - whole) <= whole * NOISE { whole } else { libm::ceil(micros) };
     // The cast saturates, and is 0 for what is negative.
-    if usd.is_nan() { u64::MAX } else { libm::ceil(usd * 1e6) as u64 }
+    if usd.is_nan() { u64::MAX } else { micros as u64 }
 }
 
 // === impl Ledger ===

@@ -50,6 +50,9 @@ fn dollars_are_rounded_up_to_whole_millionths() {
     check(0.0, 0);
     check(0.000_000_001, 1);
     check(0.25, 250_000);
+    // None of these is exact as a float, and some come out a little above themselves.
+    (0..5_000).for_each(|micros: u32| check(f64::from(micros) / 1e6, u64::from(micros)));
+    check(123.000_001 / 1e6, 124);
     check(-1.0, 0);
     check(f64::INFINITY, u64::MAX);
     check(f64::NAN, u64::MAX);
