@@ -47,7 +47,8 @@ struct Upstream {
 impl Upstream {
     /// The one at this address, not called yet.
     fn new(address: Address, options: &Options, rim: &Rim) -> Self {
-        let connect = options.connect.clone().expecting(&options.upstream.server_name);
+        let mut connect = options.connect.clone().expecting(&options.upstream.server_name);
+        connect.jitter_seed.get_or_insert(rim.seed);
         let channel = Channel::new(address, rim.transport.clone(), rim.identity.clone(), connect);
         Self { channel, outlook: Arc::new(Outlook::new(&options.upstream, &options.connect)) }
     }

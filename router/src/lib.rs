@@ -100,6 +100,12 @@ impl Router {
         move || fleet.discovered()
     }
 
+    /// What is spent or reserved of each budget by all who share it, US dollars.
+    pub fn spent(&self) -> impl Fn() -> Vec<(policy::Name, f64)> + Send + Sync + use<> {
+        let desk = self.desk.clone();
+        move || desk.spent()
+    }
+
     /// Serves until `shutdown` completes and what was begun by then is done, or the drain deadline passes.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
         let Self { options, server, fleet, service, outlooks, desk, ended, .. } = self;

@@ -77,8 +77,11 @@ impl Budgets {
         }
     }
 
-    /// Writes the books if they have changed.
+    /// Writes the books if they have changed. No thread is asked for where there is nothing to write to.
     pub(crate) async fn write(self: &Arc<Self>) {
+        if self.file.is_none() {
+            return;
+        }
         let budgets = self.clone();
         // It fails only where the runtime ends.
         let _ = tokio::task::spawn_blocking(move || budgets.write_now()).await;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mesh::journal::Journal;
 use mesh::rollout::{Picked, Report, Trial};
-use policy::{Candidate, Rules};
+use policy::{Candidate, Name, Rules};
 use proto::v1;
 use proto::v1::feedback::Verdict;
 
@@ -99,6 +99,12 @@ impl Desk {
     #[must_use]
     pub fn report(&self) -> Report {
         self.parts.policies.report()
+    }
+
+    /// What is spent or reserved of each budget by all who share it, US dollars.
+    #[must_use]
+    pub fn spent(&self) -> Vec<(Name, f64)> {
+        self.parts.budgets.spent(&self.live())
     }
 
     /// Takes what is said of an answer.
