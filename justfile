@@ -17,6 +17,10 @@ lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
 
+# So many worlds in which everything goes wrong, each made of a number.
+sim SEEDS="1000":
+    cargo test -p causeway-sim -- --seeds {{SEEDS}}
+
 # Rewrites the Rust that is generated from the .proto files.
 proto:
     CAUSEWAY_REGENERATE=1 cargo test -p causeway-proto

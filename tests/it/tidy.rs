@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const FOLDERS: [(&str, &str); 12] = [
+const FOLDERS: [(&str, &str); 13] = [
     ("proto", "proto"),
     ("mesh", "crates/mesh"),
     ("hop", "crates/hop"),
@@ -17,6 +17,7 @@ const FOLDERS: [(&str, &str); 12] = [
     ("edge-agent", "edge-agent"),
     ("cli", "crates/cli"),
     ("tests", "tests"),
+    ("sim", "tests/sim"),
 ];
 
 fn root() -> PathBuf {
