@@ -41,6 +41,7 @@ use self::pick::{Model, Strata};
 use self::pool::Pools;
 use self::predict::Work;
 use self::prefix::{Matches, Prefixes, Prompt};
+pub use self::report::doubts;
 use self::room::Room;
 use self::roster::Roster;
 use self::standing::{Standing, spare};

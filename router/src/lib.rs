@@ -26,7 +26,7 @@ use tokio::sync::watch;
 pub use self::config::Options;
 use self::dispatch::{Dispatch, HOP};
 pub use self::error::{Error, Failure, Removed};
-pub use self::fleet::{Ask, Discovered, Fleet, Lease, Offer, Wanted, predict, prefix};
+pub use self::fleet::{Ask, Discovered, Fleet, Lease, Offer, Wanted, doubts, predict, prefix};
 pub use self::flow::{Refusal, Why};
 use self::outlook::Outlooks;
 use self::service::Service;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const FOLDERS: [(&str, &str); 13] = [
+const FOLDERS: [(&str, &str); 14] = [
     ("proto", "proto"),
     ("mesh", "crates/mesh"),
     ("hop", "crates/hop"),
@@ -18,6 +18,7 @@ const FOLDERS: [(&str, &str); 13] = [
     ("cli", "crates/cli"),
     ("tests", "tests"),
     ("sim", "tests/sim"),
+    ("fuzz", "fuzz"),
 ];
 
 fn root() -> PathBuf {

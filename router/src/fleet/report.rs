@@ -59,6 +59,13 @@ pub(super) struct Doubt {
     pub(super) said: f64,
 }
 
+/// What a router does not believe of a report, in words; empty: all of it could be true.
+#[must_use]
+pub fn doubts(report: v1::Report) -> Vec<String> {
+    let (_, doubts) = Heard::from_report(report, INTERVAL.0);
+    doubts.iter().map(ToString::to_string).collect()
+}
+
 // === impl Heard ===
 
 impl Heard {
