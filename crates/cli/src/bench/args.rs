@@ -14,6 +14,8 @@ pub enum Bench {
     Inference(Inference),
     /// Replay recorded traffic against simulated workers, and compare what the router predicts with what it took.
     Fleet(Fleet),
+    /// Measure what must hold of the router under load, loss and abuse, and print a table; 1 where a row does not pass.
+    Scorecard(Scorecard),
     /// One measurement, in this process.
     #[command(hide = true)]
     Step(Step),
@@ -69,6 +71,19 @@ pub struct Fleet {
     /// What chance begins with: the same seed gives the same numbers.
     #[arg(long, default_value_t = 7)]
     pub seed: u64,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `causeway bench scorecard`
+#[derive(Debug, Args)]
+pub struct Scorecard {
+    /// Only these rows, such as `A5`.
+    pub rows: Vec<String>,
+    /// Rows that take more than half a minute as well.
+    #[arg(long)]
+    pub full: bool,
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
