@@ -118,13 +118,17 @@ fn undisturbed(seen: &Seen, wrong: &dyn Fn(std::fmt::Arguments<'_>)) {
 }
 
 /// What a request may have been charged, by what its caller saw and by what workers did.
-pub(crate) fn charged(seen: &Seen, effort: Option<&Effort>) -> Bounds {
+pub(crate) fn charged(seen: &Seen, effort: Option<&Effort>, at_router: bool) -> Bounds {
     let most = effort.map_or(0, |effort| effort.usd_micros_max);
     let Some(done) = &seen.done else {
         // At the cheapest tier, for a caller that does not know how many paid.
         let tokens = seen.tokens().len() as f64;
         return Bounds { least: usd_micros(tokens * 2.0 / 1e6), most };
     };
+    // An agent may go on at another router, and pays each for what it sent, seen or not.
+    if effort.is_some_and(|effort| effort.legs > 1) && !at_router {
+        return Bounds { least: usd_micros(done.price_usd).min(most), most };
+    }
     // Prices are whole millionths a token. Where several workers had a part, each is rounded up by itself.
     let told = (done.price_usd * 1e6).round() as u64;
     let legs = effort.map_or(0, |effort| u64::from(effort.legs));

@@ -186,12 +186,13 @@ pub(crate) fn router(host: Host, workers: &[worker::Plan]) -> Bind {
     })
 }
 
-/// Binds agents without a model whose upstream is a router.
+/// Binds agents without a model that ask these routers, the first of them first.
 #[cfg(feature = "agent")]
-pub(crate) fn agent(host: Host, upstream: Host) -> Bind {
+pub(crate) fn agent(host: Host, routers: &[Host]) -> Bind {
     let mut options = edge_agent::Options { limits: limits(), ..edge_agent::Options::default() };
     options.listen.address = address(host);
-    options.upstream.address = Some(address(upstream));
+    options.upstream.address = routers.first().copied().map(address);
+    options.upstream.alternatives = routers.iter().skip(1).copied().map(address).collect();
     options.upstream.outlook_interval_ms = 500;
     options.policy.file = policy();
     options.policy.reload_interval_ms = 0;

@@ -101,7 +101,8 @@ impl World {
         let efforts = self.efforts.lock();
         let mut bounds = check::Bounds::default();
         for seen in all {
-            let one = check::charged(seen, efforts.get(&seen.ask.request_id));
+            let at_router = self.hops[..self.routers].iter().any(|hop| hop.host == seen.ask.via);
+            let one = check::charged(seen, efforts.get(&seen.ask.request_id), at_router);
             bounds = check::Bounds { least: bounds.least + one.least, most: bounds.most + one.most };
         }
         let spent: u64 = self.hops[..self.routers].iter().map(Hop::spent_usd_micros).sum();

@@ -73,7 +73,9 @@ impl World {
         #[cfg(feature = "agent")]
         for index in 0..random.random_range(1..=2) as Host {
             let (host, seed) = (AGENTS + index, random.random());
-            let bind = hop::agent(host, ROUTERS + index % routers as Host);
+            let mut known: Vec<Host> = (0..routers as Host).map(|router| ROUTERS + router).collect();
+            known.rotate_left(usize::from(index) % routers);
+            let bind = hop::agent(host, &known);
             hops.push(Hop::new((format!("agent-{index}"), host), bind, &network, &trace, seed));
         }
         let (channels, faults) = (BTreeMap::new(), Vec::new());
