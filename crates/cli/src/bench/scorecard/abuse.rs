@@ -26,9 +26,10 @@ pub(super) async fn wallet() -> Result<Measured> {
     }
     let over = (scene.spent)() / each - 10.0;
     let text = format!(
-        "{answered} of {} answered, {:.2} requests beyond the budget of 10",
+        "{answered} of {} answered, {:.2} requests beyond the budget of 10; the prefixes were not measured",
         4 * STREAMS,
         over.max(0.0)
     );
-    Ok(Measured { text, pass: over <= 1.0 && answered > 0 })
+    // Half of a row is not the row.
+    Ok(Measured { text, pass: false })
 }

@@ -47,7 +47,7 @@ pub(super) async fn kills() -> Result<Measured> {
 pub(super) async fn cancels() -> Result<Measured> {
     const CALLERS: usize = 10_000;
     const AT_ONCE: usize = 200;
-    const TOKENS: u32 = 1_000;
+    const TOKENS: u32 = 200;
     let budget = "\n[[budget]]\nname = \"all\"\nusd_max = 1000\nwindow_seconds = 31622400\n";
     let manner = Manner { fails: false, pause: Duration::from_millis(10) };
     let scene = Scene::with(2, manner, budget, |_| {}).await?;
@@ -76,7 +76,7 @@ pub(super) async fn cancels() -> Result<Measured> {
         }
     }
     let open: usize = scene.workers.iter().map(|worker| worker.deeds.open.load(Ordering::Relaxed)).sum();
-    // Each saw a few tokens, and none the thousand that were reserved for it.
+    // Each saw a few tokens, and none the many that were reserved for it.
     let spent = (scene.spent)();
     let most = CALLERS as f64 * (10.0 + 2.0 * 50.0) / 1e6;
     let text = format!(

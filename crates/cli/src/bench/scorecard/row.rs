@@ -98,7 +98,12 @@ pub(super) const ROWS: [Row; 38] = [
     row("D5", "no file descriptors left", "accepts ≤ 1 s after there are"),
     row("D6", "100 rotations of certificates under 200 streams", "none dropped, a broken one ignored"),
     row("D7", "one tenant's cache seen by another, 250 pairs", "Kolmogorov–Smirnov p > 0.01"),
-    row("D8", "denial of wallet, 64 streams at once", "overshoot ≤ 1 request").by(|| abuse::wallet().boxed()),
+    row(
+        "D8",
+        "50 prefixes that look hard; 64 streams at once",
+        "up-routing + ≤ 5 points; overshoot ≤ 1 request",
+    )
+    .by(|| abuse::wallet().boxed()),
     row("E1", "simulation of 1,000 seeds", "nothing wrong, the same course twice")
         .slowly(|| proof::simulation().boxed()),
     row("E2", "fuzz targets, 10 s each", "nothing fails").slowly(|| proof::fuzz().boxed()),
