@@ -1,5 +1,5 @@
 //! `causeway bench`: how fast the engine is, beside another one on the same file in the same minutes; how well the router
-//! foresees its fleet; what holds of it under load, loss and abuse.
+//! foresees its fleet; what the router adds to a call; what holds of it under load, loss and abuse.
 //!
 //! Every measurement of an engine is a process of its own, ours too, so that peak memory is one engine's and one
 //! measurement's. The engines take turns. A measurement during which other processes used much of the processors is
@@ -13,6 +13,7 @@ mod watch;
 mod rounds;
 mod report;
 pub mod fleet;
+mod router;
 mod scorecard;
 #[cfg(test)]
 mod tests;
@@ -34,8 +35,11 @@ pub(crate) fn run(command: &Bench, out: &mut impl Write) -> Result<ExitCode> {
     match command {
         Bench::Inference(asked) => inference(asked, out),
         Bench::Fleet(asked) => fleet::run(asked, out),
+        Bench::Router(asked) => router::run(asked, out),
         Bench::Scorecard(asked) => scorecard::run(asked, out),
         Bench::Step(asked) => own::step(asked, out),
+        Bench::Forward(asked) => router::forward::run(asked, out),
+        Bench::Hop(asked) => Ok(router::hop(asked)),
     }
 }
 

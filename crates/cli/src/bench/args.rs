@@ -1,5 +1,6 @@
 //! What can be typed after `causeway bench`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -14,11 +15,19 @@ pub enum Bench {
     Inference(Inference),
     /// Replay recorded traffic against simulated workers, and compare what the router predicts with what it took.
     Fleet(Fleet),
+    /// Measure what the router adds to a call, beside a bare forwarder, nginx and HAProxy.
+    Router(Router),
     /// Measure what must hold of the router under load, loss and abuse, and print a table; 1 where a row does not pass.
     Scorecard(Scorecard),
     /// One measurement, in this process.
     #[command(hide = true)]
     Step(Step),
+    /// A bare forwarder, as a process of its own.
+    #[command(hide = true)]
+    Forward(Forward),
+    /// A router, as a process of its own.
+    #[command(hide = true)]
+    Hop(Hop),
 }
 
 /// `causeway bench inference`
@@ -87,6 +96,48 @@ pub struct Scorecard {
     /// Print one JSON object.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `causeway bench router`
+#[derive(Debug, Args)]
+pub struct Router {
+    /// The router's program; `causeway-router` beside this one, or this one, unless told otherwise.
+    #[arg(long, value_name = "FILE")]
+    pub router: Option<PathBuf>,
+    /// Only these ways, such as `direct,forwarder,router`.
+    #[arg(long, value_name = "NAMES")]
+    pub way: Option<String>,
+    /// One short round, less than a minute.
+    #[arg(long, conflicts_with = "full")]
+    pub quick: bool,
+    /// Count instructions under valgrind instead: no times, but the same numbers on a busy machine.
+    #[arg(long)]
+    pub instructions: bool,
+    /// More rounds, 10,000 connections, and nothing may be missing: nginx and HAProxy must be there.
+    #[arg(long)]
+    pub full: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `causeway bench forward`
+#[derive(Debug, Args)]
+pub struct Forward {
+    /// Where calls go.
+    #[arg(long)]
+    pub to: SocketAddr,
+    /// Over how many connections.
+    #[arg(long)]
+    pub connections: usize,
+}
+
+/// `causeway bench hop`
+#[derive(Debug, Args)]
+pub struct Hop {
+    /// The router's configuration.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
 }
 
 /// `causeway bench step`
