@@ -14,6 +14,7 @@ mod trace;
 mod loss;
 mod resume;
 mod stopped;
+mod restart;
 mod metrics;
 mod patience;
 mod refusal;
