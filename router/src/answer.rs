@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_stream::stream;
 use futures_util::Stream;
-use hop::Asked;
+use hop::{Asked, Shown};
 use policy::Excluded;
 use proto::v1;
 use proto::v1::generate_event::Event;
@@ -27,6 +27,7 @@ pub(crate) struct Answer {
     /// The event that it began with.
     first: Option<Event>,
     leg: Leg,
+    /// What the caller has of it.
     shown: Shown,
     /// Places that were out of the question before any worker was lost.
     excluded: usize,
@@ -34,15 +35,6 @@ pub(crate) struct Answer {
     lost: Vec<Excluded>,
     /// What the workers before this one came to.
     earlier: Earlier,
-}
-
-/// What the caller has of the answer.
-#[derive(Debug)]
-struct Shown {
-    /// Every token id, those that the request came with among them.
-    token_ids: Vec<u32>,
-    /// Whether those are all that it has: something that has no ids cannot be gone on after.
-    whole: bool,
 }
 
 /// What was made of the answer before the present worker.
@@ -69,8 +61,7 @@ enum Next {
 impl Answer {
     pub(crate) fn new(dispatch: Dispatch, asked: Asked, begun: Begun) -> Self {
         let Begun { started, first, leg, outrun_usd } = begun;
-        let token_ids = asked.request.resume.as_ref().map(|resume| resume.token_ids.clone());
-        let shown = Shown { token_ids: token_ids.unwrap_or_default(), whole: true };
+        let shown = Shown::of(&asked.request);
         let excluded = asked.facts.excluded.len();
         let earlier = Earlier { usd: outrun_usd, ..Earlier::default() };
         Self { dispatch, asked, started, first: Some(first), leg, shown, excluded, lost: Vec::new(), earlier }
@@ -186,18 +177,15 @@ impl Answer {
     /// before it, and how many are left. `None`: it cannot be gone on with. `anew`: those that were lost before may do it.
     fn prepare(&mut self, reason: &str, anew: bool) -> Option<(u32, u32)> {
         let left = self.dispatch.resume.attempts_max.saturating_sub(self.earlier.workers);
-        if left == 0 || !self.shown.whole || self.started.model_hash.is_empty() {
-            return None;
-        }
         let model_hash = &self.started.model_hash;
+        let resume = self.shown.resume(model_hash).filter(|_| left > 0)?;
         let excluded = &mut self.asked.facts.excluded;
         excluded.push(Excluded::new(self.leg.lease.place().clone(), format!("it was lost: {reason}")));
         if !anew {
             excluded.extend_from_slice(&self.lost);
         }
         let numeric_class = Some(self.dispatch.fleet.numeric_class(self.leg.lease.place()));
-        let (token_ids, model_hash) = (self.shown.token_ids.clone(), model_hash.clone());
-        self.asked.request.resume = Some(v1::Resume { token_ids, model_hash, numeric_class });
+        self.asked.request.resume = Some(v1::Resume { numeric_class, ..resume });
         Some((self.started.attempt.saturating_add(self.earlier.workers), left))
     }
 
@@ -206,7 +194,7 @@ impl Answer {
             "resume",
             causeway.place = self.leg.lease.place().as_str(),
             causeway.reason = reason,
-            causeway.tokens = self.shown.token_ids.len(),
+            causeway.tokens = self.shown.token_ids().len(),
         )
     }
 
@@ -277,23 +265,6 @@ impl Earlier {
         usage.output_tokens = usage.output_tokens.saturating_add(self.usage.output_tokens);
         (done.usage, done.price_usd) = (Some(usage), done.price_usd + self.usd);
         done
-    }
-}
-
-// === impl Shown ===
-
-impl Shown {
-    /// Takes note of an event; how many tokens it shows. An action is the work of at least one.
-    fn take(&mut self, event: &Event) -> u32 {
-        let Event::Delta(delta) = event else {
-            self.whole = false;
-            return 1;
-        };
-        let follows = usize::try_from(delta.first_token_index).is_ok_and(|at| at == self.token_ids.len());
-        let named = !delta.token_ids.is_empty() || delta.text.is_empty();
-        self.whole &= named && (follows || delta.token_ids.is_empty());
-        self.token_ids.extend_from_slice(&delta.token_ids);
-        u32::try_from(delta.token_ids.len()).unwrap_or(u32::MAX).max(1)
     }
 }
 

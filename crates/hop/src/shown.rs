@@ -9,6 +9,7 @@ pub struct Shown {
     token_ids: Vec<u32>,
     /// Of these, the ones that the request came with.
     given: usize,
+    /// Whether these are all that the caller has: something that has no ids cannot be gone on after.
     whole: bool,
 }
 
@@ -34,12 +35,6 @@ impl Shown {
         u32::try_from(self.token_ids.len() - self.given).unwrap_or(u32::MAX)
     }
 
-    /// Whether these are all that the caller has: something that has no ids cannot be gone on after.
-    #[must_use]
-    pub fn is_whole(&self) -> bool {
-        self.whole
-    }
-
     /// Takes note of an event; how many tokens it shows. An action is the work of at least one.
     pub fn take(&mut self, event: &Event) -> u32 {
         let Event::Delta(delta) = event else {
@@ -53,12 +48,11 @@ impl Shown {
         u32::try_from(delta.token_ids.len()).unwrap_or(u32::MAX).max(1)
     }
 
-    /// The same request, to be gone on with after what was shown, by whoever has the model of this hash. `None`: nobody can.
+    /// What whoever has the model of this hash is to go on after. `None`: nobody can.
     #[must_use]
-    pub fn go_on(&self, request: &v1::GenerateRequest, model_hash: &str) -> Option<v1::GenerateRequest> {
+    pub fn resume(&self, model_hash: &str) -> Option<v1::Resume> {
         let possible = self.whole && !model_hash.is_empty();
-        let (token_ids, model_hash) = (self.token_ids.clone(), model_hash.to_owned());
-        let resume = v1::Resume { token_ids, model_hash, numeric_class: None };
-        possible.then(|| v1::GenerateRequest { resume: Some(resume), ..request.clone() })
+        let token_ids = self.token_ids.clone();
+        possible.then(|| v1::Resume { token_ids, model_hash: model_hash.to_owned(), numeric_class: None })
     }
 }

@@ -163,9 +163,8 @@ impl Upstreams {
                     Err(error) => error,
                 };
                 let more = error.is_retryable() && resumes < self.resumes_max;
-                let request = more.then(|| shown.go_on(&ask.request, &start.model_hash)).flatten();
-                let begun = match request {
-                    Some(request) => self.resume(&ask, request, &start).await,
+                let begun = match shown.resume(&start.model_hash).filter(|_| more) {
+                    Some(resume) => self.resume(&ask, resume, &start).await,
                     None => None,
                 };
                 let Some(next) = begun else {
@@ -180,10 +179,11 @@ impl Upstreams {
     }
 
     /// Asks every router to go on with an answer, until one does or the wait for it is over.
-    async fn resume(&self, ask: &Ask, request: v1::GenerateRequest, started: &v1::Started) -> Option<Begun> {
+    async fn resume(&self, ask: &Ask, resume: v1::Resume, started: &v1::Started) -> Option<Begun> {
         let span = tracing::info_span!("resume", causeway.place = started.place.as_str());
         // The router that goes on learns from these who computed what was shown.
-        let request = v1::GenerateRequest { decisions: started.decisions.clone(), ..request };
+        let decisions = started.decisions.clone();
+        let request = v1::GenerateRequest { resume: Some(resume), decisions, ..ask.request.clone() };
         let over = Instant::now() + self.resume_wait;
         let mut pause = PAUSES.0;
         loop {

@@ -145,6 +145,11 @@ async fn there_is_no_hedge_where_none_is_allowed() {
     // There is nobody else.
     let only = v1::GenerateRequest { only_place: "slow/a".into(), ..question() };
     check(first_does(slow(), |_| {}).await, only).await;
+    // Its first token was shown by whoever asks.
+    let resume = v1::Resume { token_ids: vec![1], model_hash: "small-hash".into(), numeric_class: None };
+    let goes_on = v1::GenerateRequest { resume: Some(resume), ..question() };
+    check(first_does(vec![Step::Started, Step::Wait(2_000), Step::Done(10, 0, 0)], |_| {}).await, goes_on)
+        .await;
     // Its first token is there.
     let mut begun = short_answer();
     begun.insert(2, Step::Wait(200));
