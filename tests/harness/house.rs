@@ -25,6 +25,8 @@ pub struct HouseOptions {
     pub decisions: bool,
     /// Further workers of the same tier and model, `spare-0` and so on.
     pub spares: usize,
+    /// What the router asks its workers for their load by, where it is not what is usual.
+    pub load: Option<&'static str>,
     /// Environment variables of every process.
     pub variables: Vec<(&'static str, &'static str)>,
 }
@@ -89,13 +91,14 @@ impl House {
         let step = options.step_interval_min_ms;
         let engine = format!("[engine]\nmodel = \"{model}\"\nstep_interval_min_ms = {step}\n");
         let (worker, worker_address) = writer.start("causeway-worker", "worker/test", "127.0.0.1:0", &engine);
-        let mut fleet = format!("[policy]\nfile = \"{policy}\"\n{}", in_fleet("test", &worker_address));
+        let mut fleet =
+            format!("[policy]\nfile = \"{policy}\"\n{}", in_fleet("test", &worker_address, options.load));
         let mut spares = Vec::new();
         for index in 0..options.spares {
             let name = spare(index);
             let (spare, address) = writer.start(&name, &format!("worker/{name}"), "127.0.0.1:0", &engine);
             spares.push(spare);
-            fleet.push_str(&in_fleet(&name, &address));
+            fleet.push_str(&in_fleet(&name, &address, options.load));
         }
         let (router, router_address) = writer.start("causeway-router", "router", "127.0.0.1:0", &fleet);
 
@@ -177,8 +180,9 @@ fn spare(index: usize) -> String {
     format!("spare-{index}")
 }
 
-fn in_fleet(name: &str, address: &Address) -> String {
-    format!("[[fleet.workers]]\nname = \"{name}\"\ntier = \"cloud-fast\"\naddress = \"{address}\"\n")
+fn in_fleet(name: &str, address: &Address, load: Option<&str>) -> String {
+    let load = load.map_or_else(String::new, |load| format!("load = \"{load}\"\n"));
+    format!("[[fleet.workers]]\nname = \"{name}\"\ntier = \"cloud-fast\"\naddress = \"{address}\"\n{load}")
 }
 
 fn policy(folder: &Path) -> PathBuf {

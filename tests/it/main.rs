@@ -20,5 +20,6 @@ mod patience;
 mod refusal;
 mod malformed;
 mod presence;
+mod orca;
 mod settings;
 mod tour;

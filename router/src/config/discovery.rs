@@ -39,7 +39,8 @@ pub struct DnsOptions {
 }
 
 /// Workers of one tier behind a Kubernetes service, by its EndpointSlices. Pods that are about to end, or are not ready, take
-/// no new work; those that are gone end what they have.
+/// no new work; those that are gone end what they have. The service account must be allowed to `list` and `watch` the
+/// `endpointslices` of `discovery.k8s.io` in the namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KubernetesOptions {
