@@ -252,6 +252,12 @@ impl Fleet for State {
     }
 }
 
+/// As many milliseconds for each answer under way.
+async fn among(answers: &watch::Receiver<usize>, ms: u64) {
+    let answers = *answers.borrow() as u64;
+    tokio::time::sleep(Duration::from_millis(ms * answers)).await;
+}
+
 #[tonic::async_trait]
 impl Generation for State {
     type GenerateStream = BoxStream<'static, Result<v1::GenerateEvent, Status>>;
@@ -296,8 +302,7 @@ impl Generation for State {
                         continue;
                     }
                     Step::Share(ms) => {
-                        let answers = *shared.borrow() as u64;
-                        tokio::time::sleep(Duration::from_millis(ms * answers)).await;
+                        among(&shared, ms).await;
                         continue;
                     }
                     Step::Count(count, gap_ms) => {
