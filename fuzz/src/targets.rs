@@ -56,7 +56,11 @@ pub(crate) fn request() -> v1::GenerateRequest {
             temperature: Some(0.5),
             ..v1::Sampling::default()
         }),
-        resume: Some(v1::Resume { token_ids: vec![7, 8, 9], model_hash: "hash".to_owned() }),
+        resume: Some(v1::Resume {
+            token_ids: vec![7, 8, 9],
+            model_hash: "hash".to_owned(),
+            ..Default::default()
+        }),
         signals: Some(v1::Signals {
             prompt_tokens: 10,
             requirement: vec![1.0, 0.0],

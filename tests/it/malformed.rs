@@ -63,7 +63,8 @@ fn nothing() -> Vec<u8> {
 
 fn forged() -> Vec<u8> {
     use prost::Message as _;
-    let resume = Resume { token_ids: vec![u32::MAX; 8], model_hash: "forged".to_owned() };
+    let resume =
+        Resume { token_ids: vec![u32::MAX; 8], model_hash: "forged".to_owned(), ..Default::default() };
     let request = GenerateRequest { resume: Some(resume), ..text_request("Hello there.", "", 4) };
     message(0, &request.encode_to_vec())
 }

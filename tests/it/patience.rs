@@ -23,7 +23,11 @@ fn story(only_place: &str) -> proto::v1::GenerateRequest {
 
 async fn reports(house: &House) -> Streaming<Report> {
     let mut client = FleetClient::new(house.worker.clone());
-    client.watch_reports(WatchReportsRequest { interval_ms: 100 }).await.expect("reports").into_inner()
+    client
+        .watch_reports(WatchReportsRequest { interval_ms: 100, ..Default::default() })
+        .await
+        .expect("reports")
+        .into_inner()
 }
 
 /// Waits for the report of a worker that has nothing to do any more. Reports that were sent earlier and not read yet

@@ -81,7 +81,7 @@ async fn each_process_says_that_it_ends_and_lets_its_watchers_go() {
         watches.push((hop, watch));
     }
     let mut fleet = FleetClient::new(house.worker.clone());
-    let asked = WatchReportsRequest { interval_ms: 100 };
+    let asked = WatchReportsRequest { interval_ms: 100, ..Default::default() };
     let mut reports = fleet.watch_reports(asked).await.expect("it reports").into_inner();
     // The worker first: its router watches its reports, and the agent its router's outlook.
     for (process, (hop, mut watch)) in house.processes.iter_mut().zip(watches) {

@@ -68,7 +68,7 @@ impl Chooser {
     }
 
     pub(super) fn choose(&mut self, predictors: &[Predictor], work: &Work, moment: &Moment) -> usize {
-        let chosen = match self.way {
+        match self.way {
             Way::RoundRobin => {
                 self.next += 1;
                 (self.next - 1) % self.open.len()
@@ -86,8 +86,7 @@ impl Chooser {
                 let best = known.min_by(|(_, a), (_, b)| a.total_cmp(b)).map(|(index, _)| index);
                 best.unwrap_or_else(|| self.least(0..self.open.len()))
             }
-        };
-        chosen
+        }
     }
 
     pub(super) fn chose(&mut self, worker: usize) {
