@@ -48,6 +48,9 @@ impl Dial {
             .initial_stream_window_size(options.stream_window_bytes)
             .initial_connection_window_size(options.connection_window_bytes)
             .max_header_list_size(options.max_header_list_size)
+            // Calls that are given up are remembered until what was on its way for them has come: h2 takes a thousand
+            // frames for calls that it has forgotten as an attack, and closes the connection with all others on it.
+            .max_concurrent_reset_streams(options.in_flight_max)
             .keep_alive_interval(Duration::from_millis(options.keepalive_interval_ms))
             .keep_alive_timeout(Duration::from_millis(options.keepalive_timeout_ms))
             .keep_alive_while_idle(options.keepalive_while_idle);
