@@ -59,7 +59,7 @@ pub(crate) fn request() -> v1::GenerateRequest {
         resume: Some(v1::Resume {
             token_ids: vec![7, 8, 9],
             model_hash: "hash".to_owned(),
-            ..Default::default()
+            ..v1::Resume::default()
         }),
         signals: Some(v1::Signals {
             prompt_tokens: 10,

@@ -58,6 +58,8 @@ pub(super) struct Manner {
 pub(super) struct Deeds {
     pub(super) asked: AtomicU64,
     pub(super) open: AtomicUsize,
+    /// Times that a router began to watch its reports.
+    pub(super) watched: AtomicU64,
     /// When the answer to a request was given up, or ended.
     pub(super) left: Mutex<HashMap<String, Instant>>,
 }
@@ -179,6 +181,25 @@ impl Scene {
         worker.start(&self.rim).await
     }
 
+    /// Waits until the router watches the worker of this place, which it has begun to do `before` times.
+    pub(super) async fn found(&self, place: &str, before: u64) -> Result<()> {
+        let worker = self.workers.iter().find(|worker| worker.place == place);
+        let deeds = &worker.with_context(|| format!("there is no worker {place}"))?.deeds;
+        for _ in 0..1_000 {
+            if deeds.watched.load(Ordering::Relaxed) > before {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        bail!("the router did not find {place} again")
+    }
+
+    /// Times that the router began to watch the worker of this place.
+    pub(super) fn watched(&self, place: &str) -> u64 {
+        let of = self.workers.iter().find(|worker| worker.place == place);
+        of.map_or(0, |worker| worker.deeds.watched.load(Ordering::Relaxed))
+    }
+
     /// Requests that came to the workers.
     pub(super) fn asked(&self) -> u64 {
         self.workers.iter().map(|worker| worker.deeds.asked.load(Ordering::Relaxed)).sum()
@@ -250,6 +271,7 @@ impl Fleet for Script {
         &self,
         request: Request<v1::WatchReportsRequest>,
     ) -> Result<Response<Self::WatchReportsStream>, Status> {
+        self.deeds.watched.fetch_add(1, Ordering::Relaxed);
         let interval_ms = request.into_inner().interval_ms.max(50);
         let seconds_per_output_token = self.manner.pause.as_secs_f32().max(1e-4);
         let report = v1::Report {
