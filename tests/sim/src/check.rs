@@ -110,6 +110,7 @@ fn undisturbed(seen: &Seen, wrong: &dyn Fn(std::fmt::Arguments<'_>)) {
     let as_it_should = match &seen.end {
         End::Complete => matches!(seen.finish(), Some(FinishReason::Stop | FinishReason::Length)),
         End::Left => true,
+        End::Full(_) => false,
         End::Status(code, _) => bounded && *code == Code::DeadlineExceeded,
     };
     if !as_it_should {

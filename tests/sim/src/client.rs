@@ -56,6 +56,8 @@ pub(crate) enum End {
     Complete,
     /// With a status.
     Status(Code, String),
+    /// With a status that says that all who could answer have enough to do, and when to ask again.
+    Full(String),
     /// The caller left.
     Left,
 }
@@ -114,7 +116,10 @@ impl Ask {
             Some(leaves_at) => timeout_at(leaves_at, reading).await.unwrap_or(Ok(End::Left)),
             None => reading.await,
         };
-        seen.end = end.unwrap_or_else(|status| End::Status(status.code(), status.message().to_owned()));
+        seen.end = end.unwrap_or_else(|status| match status.metadata().contains_key(proto::OVERLOAD) {
+            true => End::Full(status.message().to_owned()),
+            false => End::Status(status.code(), status.message().to_owned()),
+        });
         seen.ended = Instant::now();
         let (id, tokens) = (&seen.ask.request_id, seen.tokens().len());
         trace.note(format_args!("{id} ends after {tokens} tokens: {:?}, {:?}", seen.end, seen.finish()));
@@ -176,7 +181,7 @@ impl Seen {
             (End::Complete, _) => "complete",
             (End::Left, _) => "left",
             (End::Status(Code::DeadlineExceeded, _), _) => "late",
-            (End::Status(Code::ResourceExhausted, _), _) => "refused",
+            (End::Full(_) | End::Status(Code::ResourceExhausted, _), _) => "refused",
             (End::Status(..), _) => "failed",
         }
     }
