@@ -252,6 +252,16 @@ impl Fleet for State {
     }
 }
 
+/// What a script begins with that refuses.
+fn refusal(script: &[Step]) -> Option<Status> {
+    let Some(Step::Refuse(code, message, pushback)) = script.first() else { return None };
+    let mut status = Status::new(*code, *message);
+    if let Some(ms) = pushback {
+        status.metadata_mut().insert("grpc-retry-pushback-ms", (*ms).into());
+    }
+    Some(status)
+}
+
 /// As many milliseconds for each answer under way.
 async fn among(answers: &watch::Receiver<usize>, ms: u64) {
     let answers = *answers.borrow() as u64;
@@ -268,13 +278,7 @@ impl Generation for State {
     ) -> Result<Response<Self::GenerateStream>, Status> {
         let request = self.note(request);
         let mut script = self.script.lock().clone();
-        if let Some(Step::Refuse(code, message, pushback)) = script.first() {
-            let mut status = Status::new(*code, *message);
-            if let Some(ms) = pushback {
-                status.metadata_mut().insert("grpc-retry-pushback-ms", (*ms).into());
-            }
-            return Err(status);
-        }
+        refusal(&script).map_or(Ok(()), Err)?;
         let (open, made, slots) = (Open::new(self.open.clone()), self.made.clone(), self.slots.clone());
         let shared = self.open.subscribe();
         let stream = async_stream::stream! {
