@@ -85,13 +85,30 @@ impl Sensitivity {
     }
 }
 
+/// The bytes by which a form is noticed: all others are passed over.
+const TELLING: [bool; 256] = {
+    let mut telling = [false; 256];
+    let mut digit = b'0';
+    while digit <= b'9' {
+        telling[digit as usize] = true;
+        digit += 1;
+    }
+    telling[b'@' as usize] = true;
+    telling[b'+' as usize] = true;
+    telling[b'(' as usize] = true;
+    telling[b':' as usize] = true;
+    telling
+};
+
 /// Looks through all of `text` for what has a form, and tells the pieces in order; phrases that announce secrets were
 /// counted with the words.
 pub(crate) fn find(text: &str, secrets: u16) -> (Sensitivity, Vec<Form>) {
     let mut search = Search { found: Sensitivity { secrets, ..Sensitivity::default() }, forms: Vec::new() };
     let bytes = text.as_bytes();
     let mut at = 0;
-    while at < bytes.len() {
+    while let Some(ahead) = bytes[at..].iter().position(|byte| TELLING[usize::from(*byte)]) {
+        let from = at;
+        at += ahead;
         let starts_word = at == 0 || !bytes[at - 1].is_ascii_alphanumeric();
         match bytes[at] {
             b'@' => {
@@ -101,8 +118,10 @@ pub(crate) fn find(text: &str, secrets: u16) -> (Sensitivity, Vec<Form>) {
                 at += 1;
             }
             b'0'..=b'9' | b'+' | b'(' if starts_word => at = number(text, at, &mut search),
-            b'A'..=b'Z' | b'a'..=b'z' if starts_word && begins_iban(&bytes[at..]) => {
-                at = iban(bytes, at, &mut search);
+            b'0'..=b'9' => {
+                let begins = at.checked_sub(2).filter(|start| *start >= from && begins_iban(bytes, *start));
+                let end = begins.and_then(|start| iban(bytes, start, &mut search));
+                at = end.unwrap_or(at + 1);
             }
             b':' if bytes[at..].starts_with(b"://") => {
                 if let Some((start, end)) = web::address(text, at) {
@@ -287,14 +306,17 @@ fn luhn(digits: &[u8]) -> bool {
     sum.is_multiple_of(10)
 }
 
-/// Two letters and two digits: few words begin so, and only those are looked at closely.
-fn begins_iban(bytes: &[u8]) -> bool {
-    matches!(bytes, [a, b, c, d, ..] if a.is_ascii_alphabetic() && b.is_ascii_alphabetic()
-        && c.is_ascii_digit() && d.is_ascii_digit())
+/// Whether a word begins at `start` with two letters and two digits: few do, and only those are looked at closely.
+fn begins_iban(bytes: &[u8], start: usize) -> bool {
+    let starts_word = start == 0 || !bytes[start - 1].is_ascii_alphanumeric();
+    starts_word
+        && matches!(bytes[start..], [a, b, c, d, ..] if a.is_ascii_alphabetic() && b.is_ascii_alphabetic()
+            && c.is_ascii_digit() && d.is_ascii_digit())
 }
 
-/// Two letters, two digits, then letters and digits, alone or in groups of four; ISO 13616's remainder is 1.
-fn iban(bytes: &[u8], start: usize, search: &mut Search) -> usize {
+/// Two letters, two digits, then letters and digits, alone or in groups of four; ISO 13616's remainder is 1. Gives
+/// its end.
+fn iban(bytes: &[u8], start: usize, search: &mut Search) -> Option<usize> {
     let mut characters = [0_u8; 34];
     let (mut count, mut in_group, mut at) = (0, 0, start);
     let mut best = None;
@@ -319,7 +341,7 @@ fn iban(bytes: &[u8], start: usize, search: &mut Search) -> usize {
     if let Some(end) = best {
         search.keep(SpanKind::IbanCode, start, end);
     }
-    best.unwrap_or(start + 1)
+    best
 }
 
 /// The remainder by 97 of the number that the account makes with its first four characters at the end and letters as

@@ -80,10 +80,22 @@ const ASKING: &[&str] = &[
     "कितने",
 ];
 
+/// Signs of program code of two bytes or more, the fence first.
 const CODE: &[&str] = &[
     "```", "();", "){", ") {", "=>", "->", "==", "!=", "&&", "</", "/>", "fn ", "def ", "class ", "import ",
     "#include", "SELECT ", "return ", "const ", "let ", "var ", "};",
 ];
+
+/// The signs that begin with a byte, a bit each.
+const CODE_BY_FIRST: [u32; 256] = {
+    let mut by_first = [0; 256];
+    let mut sign = 0;
+    while sign < CODE.len() {
+        by_first[CODE[sign].as_bytes()[0] as usize] |= 1 << sign;
+        sign += 1;
+    }
+    by_first
+};
 
 /// The shape of `text`.
 pub(crate) fn shape(text: &str) -> Shape {
@@ -121,17 +133,28 @@ pub(crate) fn scaled(count: u32, read: usize, all: usize) -> u32 {
 
 impl Shape {
     fn count(&mut self, text: &str) {
-        let (mut in_word, mut in_number) = (false, false);
-        for one in text.chars() {
-            let (word, number) = (one.is_alphanumeric(), one.is_ascii_digit());
-            self.words += u32::from(word && !in_word);
-            self.numbers += u32::from(number && !in_number);
-            self.letters_beyond_ascii += u32::from(word && !one.is_ascii());
-            (in_word, in_number) = (word, number);
+        if text.is_ascii() {
+            self.count_runs(
+                text.bytes().map(|one| (one.is_ascii_alphanumeric(), one.is_ascii_digit(), false)),
+            );
+        } else {
+            let sort = |one: char| (one.is_alphanumeric(), one.is_ascii_digit(), !one.is_ascii());
+            self.count_runs(text.chars().map(sort));
         }
         for line in text.lines().map(str::trim_start).filter(|line| !line.is_empty()) {
             self.lines += 1;
             self.list_items += u32::from(is_item(line));
+        }
+    }
+
+    /// Of each character: whether it is a letter or digit, whether a digit, whether beyond ASCII.
+    fn count_runs(&mut self, characters: impl Iterator<Item = (bool, bool, bool)>) {
+        let (mut in_word, mut in_number) = (false, false);
+        for (word, number, beyond) in characters {
+            self.words += u32::from(word && !in_word);
+            self.numbers += u32::from(number && !in_number);
+            self.letters_beyond_ascii += u32::from(word && beyond);
+            (in_word, in_number) = (word, number);
         }
     }
 }
@@ -149,7 +172,8 @@ fn is_item(line: &str) -> bool {
 
 fn asks(text: &str) -> bool {
     let trimmed = text.trim();
-    if trimmed.ends_with(['?', '？']) || trimmed.contains("? ") || trimmed.contains('？') {
+    let goes_on = trimmed.split('?').skip(1).any(|rest| rest.starts_with(' '));
+    if goes_on || trimmed.ends_with('?') || trimmed.contains('？') {
         return true;
     }
     let first = trimmed.split_whitespace().next().unwrap_or_default();
@@ -163,5 +187,20 @@ fn is_code(text: &str) -> bool {
     {
         return false;
     }
-    text.contains("```") || CODE.iter().filter(|sign| text.contains(**sign)).take(2).count() == 2
+    let bytes = text.as_bytes();
+    let mut seen = 0_u32;
+    for (at, pair) in bytes.windows(2).enumerate() {
+        let mut may = CODE_BY_FIRST[usize::from(pair[0])];
+        while may != 0 {
+            let sign = CODE[may.trailing_zeros() as usize].as_bytes();
+            if sign[1] == pair[1] && bytes[at..].starts_with(sign) {
+                seen |= may & may.wrapping_neg();
+                if seen & 1 != 0 || !seen.is_power_of_two() {
+                    return true;
+                }
+            }
+            may &= may - 1;
+        }
+    }
+    false
 }

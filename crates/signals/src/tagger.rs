@@ -49,6 +49,9 @@ pub(crate) struct Marked {
 /// Weights of a feature that are added side by side.
 const LANES: usize = 16;
 
+/// Blocks of a feature at most.
+const PARTS_MAX: usize = (1 + 2 * TYPES_MAX).div_ceil(LANES);
+
 /// Most features of one token that are weighed: far more than it has.
 const HITS_MAX: usize = 128;
 
@@ -130,17 +133,30 @@ impl Tagger {
 wide! {
     /// The sums of these features' weights.
     fn sum(hits: &[usize], blocks: &[[i8; LANES]], row: &mut [i32]) -> () {
-        let per_feature = row.len().div_ceil(LANES);
-        for (at, row) in row.chunks_mut(LANES).enumerate() {
-            // A token has at most HITS_MAX features, so that sums of small numbers stay within 16 bits.
-            let mut sums = [0_i16; LANES];
-            for hit in hits {
-                let block = &blocks[hit * per_feature + at];
-                sums.iter_mut().zip(block).for_each(|(sum, weight)| *sum += i16::from(*weight));
-            }
-            row.iter_mut().zip(sums).for_each(|(row, sum)| *row = i32::from(sum));
+        match row.len().div_ceil(LANES) {
+            1 => sum_of::<1>(hits, blocks, row),
+            2 => sum_of::<2>(hits, blocks, row),
+            3 => sum_of::<3>(hits, blocks, row),
+            _ => sum_of::<PARTS_MAX>(hits, blocks, row),
         }
     }
+}
+
+/// The same where the weights of each feature take so many blocks.
+#[inline(always)]
+fn sum_of<const PARTS: usize>(hits: &[usize], blocks: &[[i8; LANES]], row: &mut [i32]) {
+    let (features, _) = blocks.as_chunks::<PARTS>();
+    // A token has at most HITS_MAX features, so that sums of small numbers stay within 16 bits.
+    let mut sums = [[0_i16; LANES]; PARTS];
+    for hit in hits {
+        let weights = &features[*hit];
+        for part in 0..PARTS {
+            for lane in 0..LANES {
+                sums[part][lane] += i16::from(weights[part][lane]);
+            }
+        }
+    }
+    row.iter_mut().zip(sums.as_flattened()).for_each(|(row, sum)| *row = i32::from(*sum));
 }
 
 /// Every feature's weights in blocks of its own; what is beyond the marks is zero.

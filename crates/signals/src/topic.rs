@@ -131,7 +131,7 @@ impl Hints {
             hints.found[rank].strong = true;
         }
         let (head, tail) = ends_of(text, HEAD_BYTES_MAX, TAIL_BYTES_MAX);
-        if [head, tail].iter().any(|part| part.contains(is_han)) {
+        if [head, tail].iter().any(|part| !part.is_ascii() && part.contains(is_han)) {
             for (sign, rank) in lexicon.unspaced() {
                 hints.found[*rank].strong |= head.contains(sign) || tail.contains(sign);
             }

@@ -27,8 +27,8 @@ fn product(row: &[i8], input: &[i16]) -> i32 {
 #[cfg(target_arch = "x86_64")]
 mod avx2 {
     use std::arch::x86_64::{
-        __m256i, _mm_add_epi32, _mm_cvtsi128_si32, _mm_loadu_si128, _mm_shuffle_epi32, _mm256_add_epi32,
-        _mm256_castsi256_si128, _mm256_cvtepi8_epi16, _mm256_extracti128_si256, _mm256_loadu_si256,
+        __m256i, _mm_add_epi32, _mm_loadu_si128, _mm_storeu_si128, _mm256_add_epi32, _mm256_castsi256_si128,
+        _mm256_cvtepi8_epi16, _mm256_extracti128_si256, _mm256_hadd_epi32, _mm256_loadu_si256,
         _mm256_madd_epi16, _mm256_setzero_si256,
     };
 
@@ -58,7 +58,7 @@ mod avx2 {
     #[target_feature(enable = "avx2")]
     fn several<const COUNT: usize>(row: &[i8], inputs: &[&[i16]; COUNT], sums: &mut [i32; COUNT]) {
         let (blocks, rest) = row.as_chunks::<LANES>();
-        let mut wide = [_mm256_setzero_si256(); COUNT];
+        let mut wide = [_mm256_setzero_si256(); TOGETHER];
         for input in inputs {
             if input.len() != row.len() {
                 return;
@@ -74,20 +74,24 @@ mod avx2 {
                 *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(values, weights));
             }
         }
-        for ((sum, wide), input) in sums.iter_mut().zip(wide).zip(inputs) {
-            *sum = across(wide);
+        for ((sum, whole), input) in sums.iter_mut().zip(across(wide)).zip(inputs) {
+            *sum = whole;
             if !rest.is_empty() {
                 *sum += super::product(rest, &input[row.len() - rest.len()..]);
             }
         }
     }
 
+    /// The sum of the numbers in each.
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn across(wide: __m256i) -> i32 {
-        let four = _mm_add_epi32(_mm256_castsi256_si128(wide), _mm256_extracti128_si256::<1>(wide));
-        let two = _mm_add_epi32(four, _mm_shuffle_epi32::<0b01_00_11_10>(four));
-        _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32::<0b10_11_00_01>(two)))
+    fn across([a, b, c, d]: [__m256i; TOGETHER]) -> [i32; TOGETHER] {
+        let halves = _mm256_hadd_epi32(_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
+        let whole = _mm_add_epi32(_mm256_castsi256_si128(halves), _mm256_extracti128_si256::<1>(halves));
+        let mut sums = [0; TOGETHER];
+        // SAFETY: the array is as long as what is stored, and the store needs no alignment.
+        unsafe { _mm_storeu_si128(sums.as_mut_ptr().cast(), whole) };
+        sums
     }
 }
 
