@@ -196,8 +196,7 @@ impl Dispatch {
         let Some((place, mut work, seconds)) = chosen(&decision) else {
             return Err(Error::NoPlace { removed: removed(&decision), failures: std::mem::take(failures) });
         };
-        let resumed = asked.request.resume.as_ref().map_or(0, |resume| resume.token_ids.len());
-        work.prompt_tokens = work.prompt_tokens.saturating_add(u32::try_from(resumed).unwrap_or(u32::MAX));
+        work.prompt_tokens = work.prompt_tokens.saturating_add(turn::resumed_tokens(asked));
         let decision = wire;
         Ok(Attempt { number, place, decision, stake, work, prompt, beside: None, seconds, lease: None })
     }

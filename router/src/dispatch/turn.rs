@@ -100,8 +100,7 @@ impl Dispatch {
         let id =
             request.request_id.bytes().fold(0_u64, |id, byte| id.wrapping_mul(31).wrapping_add(byte.into()));
         let refusal = refusal.spread(id).told(priority);
-        let answer_locally = request.decisions.iter().any(|decision| decision.hop != HOP);
-        Err(Error::Overloaded { refusal, answer_locally, tiers: Vec::new() })
+        Err(Error::Overloaded { refusal, answer_locally: is_agents(request), tiers: Vec::new() })
     }
 
     /// The request as it would wait, where anybody does.
@@ -137,11 +136,10 @@ impl Dispatch {
 
     /// What the caller is told: when to come again, and what it may do instead.
     fn refused(&self, asked: &Asked, refusal: Refusal) -> Error {
-        let by_agent = asked.request.decisions.iter().any(|decision| decision.hop != HOP);
         let refusal = refusal.spread(asked.seed).told(asked.facts.priority);
         Error::Overloaded {
             refusal,
-            answer_locally: by_agent,
+            answer_locally: is_agents(&asked.request),
             tiers: self.offered(asked).into_iter().collect(),
         }
     }
@@ -163,5 +161,16 @@ impl Dispatch {
 
 /// Whether it goes on with an answer.
 pub(super) fn is_resumed(asked: &Asked) -> bool {
-    asked.request.resume.as_ref().is_some_and(|resume| !resume.token_ids.is_empty())
+    resumed_tokens(asked) > 0
+}
+
+/// Tokens of the answer that it goes on with; 0: it begins one.
+pub(super) fn resumed_tokens(asked: &Asked) -> u32 {
+    let tokens = asked.request.resume.as_ref().map_or(0, |resume| resume.token_ids.len());
+    u32::try_from(tokens).unwrap_or(u32::MAX)
+}
+
+/// Whether an agent is behind it, which may answer with what it has.
+fn is_agents(request: &v1::GenerateRequest) -> bool {
+    request.decisions.iter().any(|decision| decision.hop != HOP)
 }
