@@ -139,10 +139,17 @@ impl Report<'_> {
             }
         }
         let names: Vec<_> = self.kinds.iter().map(|kind| kind.name.as_str()).collect();
-        writeln!(out, "workers: {} (simulated)\n", names.join(", "))?;
+        writeln!(out, "workers: {} (simulated)", names.join(", "))?;
+        if !self.rows.is_empty() {
+            self.print_rows(out)?;
+        }
+        self.hits.iter().try_for_each(|one| one.print(out))
+    }
+
+    fn print_rows(&self, out: &mut impl Write) -> Result<()> {
         writeln!(
             out,
-            "{:24} {:>6} {:15} {:>13} {:>13} {:>15} {:>15} {:>13} {:>5}",
+            "\n{:24} {:>6} {:15} {:>13} {:>13} {:>15} {:>15} {:>13} {:>5}",
             "trace",
             "pace",
             "chosen by",
@@ -179,7 +186,7 @@ impl Report<'_> {
             out,
             "\nErrors are relative; that of the time per token is given the answer's true length. {LENGTHS}"
         )?;
-        self.hits.iter().try_for_each(|one| one.print(out))
+        Ok(())
     }
 }
 
