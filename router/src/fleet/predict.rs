@@ -8,6 +8,7 @@
 //! Nothing here has a clock or does I/O: time comes in as seconds from any beginning.
 
 mod predictor;
+mod batch;
 mod features;
 mod backlog;
 mod fit;
@@ -16,6 +17,7 @@ mod errors;
 use policy::Latency;
 
 use self::backlog::Sums;
+pub use self::batch::BatchLine;
 pub use self::predictor::Predictor;
 
 /// Nothing is expected to take longer, seconds.
@@ -49,6 +51,8 @@ pub struct Said {
     pub seconds_per_prompt_token: Option<f64>,
     /// Measured seconds for each output token at the present batch.
     pub seconds_per_output_token: Option<f64>,
+    /// The same by the size of the batch; `None`: not said of two sizes.
+    pub by_batch: Option<BatchLine>,
 }
 
 /// What a token costs in time.
@@ -200,9 +204,11 @@ impl Ticket {
 
 impl Said {
     fn rates(&self) -> Option<Rates> {
+        // One that does nothing at present has no present batch.
+        let alone = || self.by_batch.map(|line| line.at(1.0)).filter(|seconds| *seconds > 0.0);
         Some(Rates {
             prompt_token: self.seconds_per_prompt_token?,
-            output_token: self.seconds_per_output_token?,
+            output_token: self.seconds_per_output_token.or_else(alone)?,
         })
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use proto::v1;
 
 pub(super) use self::orca::Circumstances;
-use super::predict::Said;
+use super::predict::{BatchLine, Said};
 
 /// Longest model name, architecture, hash or quantisation that is kept, bytes.
 const TEXT_BYTES_MAX: usize = 256;
@@ -16,6 +16,8 @@ const TEXT_BYTES_MAX: usize = 256;
 const SEQUENCES_MAX: u32 = 1 << 20;
 /// No worker holds more tokens.
 const TOKENS_MAX: u64 = 1 << 40;
+/// Sizes of batches that are looked at in one report: more than there are powers of two below the bound above.
+const BATCHES_MAX: usize = 32;
 /// Prefill rates that a machine can have, tokens a second.
 const PREFILL_RATE: std::ops::RangeInclusive<f64> = 0.01..=1e8;
 /// Times per output token that a machine can have, seconds.
@@ -46,6 +48,8 @@ pub(super) struct Heard {
     pub(super) seconds_per_prompt_token: Option<f64>,
     /// Seconds for each output token at the present batch; `None`: not measured, or not to be believed.
     pub(super) seconds_per_output_token: Option<f64>,
+    /// The same by the size of the batch; `None`: not measured at two sizes.
+    pub(super) by_batch: Option<BatchLine>,
     /// It takes no new work.
     pub(super) draining: bool,
 }
@@ -82,6 +86,9 @@ impl Heard {
             &PREFILL_RATE,
             &mut doubts,
         );
+        let by_batch =
+            report.batch_times.iter().map(|time| (time.requests, time.seconds_per_output_token.into()));
+        let by_batch = batch_line("batch_times", by_batch, &mut doubts);
         let heard = Self {
             interval: interval.clamp(INTERVAL.0, INTERVAL.1),
             model: report.model.map(shorten),
@@ -98,6 +105,7 @@ impl Heard {
                 &TOKEN_SECONDS,
                 &mut doubts,
             ),
+            by_batch,
             draining: report.draining,
         };
         (heard, doubts)
@@ -113,6 +121,7 @@ impl Heard {
             cache_tokens_max: self.cache_tokens_max,
             seconds_per_prompt_token: self.seconds_per_prompt_token,
             seconds_per_output_token: self.seconds_per_output_token,
+            by_batch: self.by_batch,
         }
     }
 }
@@ -140,6 +149,22 @@ fn measured(
     }
     doubts.push(Doubt { field, said });
     None
+}
+
+/// The line through times by the size of the batch, in whatever order; what cannot be is left out, and nothing is looked at
+/// beyond the bound.
+fn batch_line(
+    field: &'static str,
+    times: impl Iterator<Item = (u32, f64)>,
+    doubts: &mut Vec<Doubt>,
+) -> Option<BatchLine> {
+    let mut sound = |(requests, seconds): &(u32, f64)| {
+        (1..=SEQUENCES_MAX).contains(requests) && measured(field, *seconds, &TOKEN_SECONDS, doubts).is_some()
+    };
+    let mut times: Vec<_> = times.take(BATCHES_MAX).filter(|time| sound(time)).collect();
+    // Sums of the same numbers in another order have other last bits.
+    times.sort_unstable_by_key(|(requests, _)| *requests);
+    BatchLine::through(times)
 }
 
 fn sequences(field: &'static str, said: u32, doubts: &mut Vec<Doubt>) -> u32 {

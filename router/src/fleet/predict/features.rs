@@ -1,7 +1,7 @@
 //! What times are lines in.
 
-use super::Rates;
 use super::backlog::{Load, Prompts};
+use super::{BatchLine, Rates};
 
 /// Prompt tokens that a step takes beside what decodes, in the scale of features only.
 const CHUNK_TOKENS: f64 = 512.0;
@@ -26,6 +26,17 @@ pub(super) fn prompt_features(scale: Rates, prompts: Prompts, step: f64) -> [f64
     let tokens = prompts.tokens * scale.prompt_token;
     let batch = prompts.tokens / CHUNK_TOKENS * step;
     [0.0, 0.0, tokens, batch, prompts.pairs / ATTENTION_TOKENS * scale.prompt_token, 0.0]
+}
+
+/// What is believed of the parameters below before anything was seen, by what a worker says of its batches: each one's mean
+/// and standard deviation.
+pub(super) fn token_prior(scale: Rates, said: Option<BatchLine>) -> [(f64, f64); 4] {
+    let (rest, prompts) = ((0.0, 0.4), (1.0, 0.4));
+    let Some(line) = said else { return [(1.0, 0.5), rest, rest, prompts] };
+    let step = line.step / scale.output_token;
+    let sequences = line.sequence * BATCH.0 / scale.output_token;
+    // What was measured at several sizes is the surer, and what it says least of may yet be.
+    [(step, 0.5), (sequences, (sequences / 4.0).max(0.4)), rest, prompts]
 }
 
 /// Features of a time per output token: a step, sequences, what they hold, seconds of prompts in each step.

@@ -2,7 +2,7 @@
 
 use super::backlog::{Backlog, Load, Pace, Prompts, View};
 use super::errors::Errors;
-use super::features::{first_features, prompt_features, token_features};
+use super::features::{first_features, prompt_features, token_features, token_prior};
 use super::fit::Fit;
 use super::{Answer, Moment, Prediction, Rates, Said, Seen, Ticket, Work, bounded};
 
@@ -59,8 +59,7 @@ impl Predictor {
     pub fn new() -> Self {
         // Travel; the step under way; prompts; the batch beside them; attention; waiting for a place.
         let first = [(0.0, 2.0), (0.5, 0.5), (1.0, 0.5), (0.0, 0.5), (0.0, 0.5), (1.0, 0.5)];
-        // A step; sequences; what they hold; prompts beside them.
-        let token = [(1.0, 0.5), (0.0, 0.4), (0.0, 0.4), (1.0, 0.4)];
+        let token = token_prior(UNSTATED, None);
         Self {
             scale: None,
             stated: false,
@@ -89,6 +88,10 @@ impl Predictor {
         });
         if restated && (self.scale.is_none() || self.lessons() < LESSONS_OWN) {
             self.rescale(rates, true);
+        }
+        // How its steps grow with its batch it may know before it was seen: until then its word is all there is.
+        if let Some(scale) = self.scale.filter(|_| said.by_batch.is_some() && self.token.lessons() == 0) {
+            self.token = Fit::new(token_prior(scale, said.by_batch));
         }
         self.set_pace(now);
     }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{Moment, Pool, Predictor, Rates, SECONDS_MAX, Said, Work};
+use super::{BatchLine, Moment, Pool, Predictor, Rates, SECONDS_MAX, Said, Work};
 
 const STATED: Said = Said {
     running: 0,
@@ -12,6 +12,7 @@ const STATED: Said = Said {
     cache_tokens_max: 0,
     seconds_per_prompt_token: Some(0.001),
     seconds_per_output_token: Some(0.05),
+    by_batch: None,
 };
 
 fn work(prompt_tokens: u32, output_tokens: f64) -> Work {
@@ -48,6 +49,61 @@ fn before_anything_was_seen_a_worker_is_what_it_states() {
     assert!(busy.queue > 0.9 && busy.first_token() > idle.first_token() + 0.9, "{busy:?}");
     let later = predictor.predict(&work(100, 10.0), &at(0.7)).unwrap();
     assert!((busy.queue - later.queue - 0.5).abs() < 1e-6, "a queue shrinks between reports: {later:?}");
+}
+
+#[test]
+fn what_a_worker_says_of_its_batches_is_believed_until_it_was_seen() {
+    // A step takes 10 ms, and 1 ms for each sequence in it.
+    let truth = |sequences: f64| 0.01 + 0.001 * sequences;
+    let line =
+        BatchLine::through([1, 2, 4, 8, 16].map(|from| (from, truth(1.5 * f64::from(from) - 0.5)))).unwrap();
+    assert!((line.step - 0.01).abs() < 1e-9 && (line.sequence - 0.001).abs() < 1e-9, "{line:?}");
+    let alone = Said { seconds_per_output_token: Some(truth(1.0)), running_max: 64, ..STATED };
+    let off = |told: Said, running: u32| {
+        let mut predictor = Predictor::new();
+        predictor.heard(told, 0.0);
+        predictor.heard(Said { running, ..told }, 1.0);
+        let predicted = predictor.predict(&work(100, 2.0), &at(1.0)).unwrap().output_token_of(1.0);
+        let usual = truth(f64::from(running + 1));
+        (predicted / usual - 1.0).abs()
+    };
+    for running in [3, 15, 31] {
+        let (without, with) = (off(alone, running), off(Said { by_batch: Some(line), ..alone }, running));
+        assert!(with < 0.1 && with < without / 2.0, "{running}: {with} with, {without} without");
+    }
+    // It need not have a present batch.
+    let idle = Said { seconds_per_output_token: None, by_batch: Some(line), ..alone };
+    assert!(off(idle, 0) < 0.1 && off(idle, 15) < 0.1);
+    // What was seen is not undone by what is said again.
+    let lie = BatchLine { step: 1.0, sequence: 1.0 };
+    let after = |by_batch| {
+        let mut predictor = taught(alone, (0.001, truth(1.0)), 20);
+        predictor.heard(Said { by_batch, ..alone }, 1200.0);
+        predictor.predict(&work(100, 10.0), &at(1200.0))
+    };
+    assert_eq!(after(Some(lie)), after(None));
+}
+
+#[test]
+fn a_line_through_batches_is_never_one_that_no_machine_has() {
+    let check = |times: &[(u32, f64)], expect: Option<(f64, f64)>| {
+        let found = BatchLine::through(times.iter().copied()).map(|line| (line.step, line.sequence));
+        match (found, expect) {
+            (Some(found), Some(expect)) => {
+                assert!((found.0 - expect.0).abs() < 1e-9 && (found.1 - expect.1).abs() < 1e-9, "{found:?}");
+            }
+            (found, expect) => assert_eq!(found, expect, "{times:?}"),
+        }
+    };
+    check(&[], None);
+    check(&[(1, 0.01)], None);
+    check(&[(4, 0.01), (4, 0.02)], None);
+    check(&[(1, 0.01), (2, f64::NAN), (4, -1.0), (8, 0.0)], None);
+    check(&[(1, 0.02), (4, 0.02)], Some((0.02, 0.0)));
+    // Quicker in a larger batch: taken to be alike.
+    check(&[(1, 0.02), (4, 0.01)], Some((0.012, 0.0)));
+    // Nothing but sequences: what is below nothing is nothing.
+    check(&[(2, 0.001), (4, 0.011)], Some((0.0, 3000.0 / 6.5e6)));
 }
 
 #[test]
@@ -167,18 +223,20 @@ fn number() -> impl Strategy<Value = f64> {
 
 fn act() -> impl Strategy<Value = Act> {
     let rate = || prop_oneof![Just(None), (1e-8..100.0).prop_map(Some)];
-    let said =
-        (any::<[u32; 3]>(), any::<[u32; 2]>(), rate(), rate()).prop_map(|(counts, sizes, prompt, token)| {
-            Said {
-                running: counts[0] % 2000,
-                waiting: counts[1] % 2000,
-                running_max: counts[2] % 300,
-                queued_tokens: u64::from(sizes[0]),
-                cache_tokens_max: u64::from(sizes[1]),
-                seconds_per_prompt_token: prompt,
-                seconds_per_output_token: token,
-            }
-        });
+    let line =
+        (rate(), rate()).prop_map(|(step, sequence)| Some(BatchLine { step: step?, sequence: sequence? }));
+    let said = (any::<[u32; 3]>(), any::<[u32; 2]>(), rate(), rate(), line).prop_map(
+        |(counts, sizes, prompt, token, by_batch)| Said {
+            running: counts[0] % 2000,
+            waiting: counts[1] % 2000,
+            running_max: counts[2] % 300,
+            queued_tokens: u64::from(sizes[0]),
+            cache_tokens_max: u64::from(sizes[1]),
+            seconds_per_prompt_token: prompt,
+            seconds_per_output_token: token,
+            by_batch,
+        },
+    );
     prop_oneof![
         said.prop_map(Act::Hear),
         (any::<u32>(), any::<u32>(), number())

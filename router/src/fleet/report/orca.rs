@@ -6,7 +6,8 @@ use proto::orca::{self, Metric, OrcaLoadReport};
 use proto::v1;
 
 use super::{
-    Doubt, Heard, INTERVAL, PREFILL_RATE, SEQUENCES_MAX, TOKEN_SECONDS, TOKENS_MAX, measured, shorten,
+    Doubt, Heard, INTERVAL, PREFILL_RATE, SEQUENCES_MAX, TOKEN_SECONDS, TOKENS_MAX, batch_line, measured,
+    shorten,
 };
 
 /// From here on what is in use no longer tells how much is waiting.
@@ -55,6 +56,8 @@ impl Heard {
         };
         let prefill_rate = rate(orca::PREFILL_RATE, &PREFILL_RATE);
         let seconds_per_output_token = rate(orca::OUTPUT_TOKEN_SECONDS, &TOKEN_SECONDS);
+        let name = orca::OUTPUT_TOKEN_SECONDS.name;
+        let by_batch = batch_line(name, batch_times(report), &mut doubts);
         let (running, waiting) = requests.unwrap_or_default();
         let interval = interval.map_or(circumstances.interval, Duration::from_secs_f64);
         // The casts saturate, and all of these are bounded above.
@@ -69,10 +72,19 @@ impl Heard {
             cache_tokens_max: cache_tokens_max as u64,
             seconds_per_prompt_token: prefill_rate.map(f64::recip),
             seconds_per_output_token,
+            by_batch,
             draining,
         };
         (heard, doubts)
     }
+}
+
+/// Times per output token with the size of the batch behind their names.
+fn batch_times(report: &OrcaLoadReport) -> impl Iterator<Item = (u32, f64)> + '_ {
+    report.named_metrics.iter().filter_map(|(name, seconds)| {
+        let requests = name.strip_prefix(orca::OUTPUT_TOKEN_SECONDS.name)?.strip_prefix('.')?;
+        Some((requests.parse().ok()?, *seconds))
+    })
 }
 
 /// Requests that run and wait at a worker that tells only how much of it is in use; `None`: not even that.

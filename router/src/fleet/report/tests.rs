@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proto::v1;
 
-use super::{Heard, SEQUENCES_MAX, TOKENS_MAX};
+use super::{BatchLine, Heard, SEQUENCES_MAX, TOKENS_MAX};
 
 fn check(report: v1::Report, expect: impl FnOnce(&mut Heard), doubted: &[&str]) {
     let plain = v1::Report { interval_ms: 200, ..Default::default() };
@@ -14,6 +14,11 @@ fn check(report: v1::Report, expect: impl FnOnce(&mut Heard), doubted: &[&str]) 
     let (heard, doubts) = Heard::from_report(report, Duration::from_millis(200));
     assert_eq!(heard, wanted);
     assert_eq!(doubts.iter().map(|doubt| doubt.field).collect::<Vec<_>>(), doubted);
+}
+
+fn batches(times: &[(u32, f32)]) -> Vec<v1::BatchTime> {
+    let time = |&(requests, seconds_per_output_token)| v1::BatchTime { requests, seconds_per_output_token };
+    times.iter().map(time).collect()
 }
 
 #[test]
@@ -26,6 +31,7 @@ fn true_numbers_are_kept() {
         queued_tokens: 900,
         prefill_tokens_per_second: 1000.0,
         seconds_per_output_token: 0.5,
+        batch_times: batches(&[(1, 0.25), (4, 0.5)]),
         draining: true,
         ..Default::default()
     };
@@ -39,10 +45,24 @@ fn true_numbers_are_kept() {
             heard.queued_tokens = 900;
             heard.seconds_per_prompt_token = Some(0.001);
             heard.seconds_per_output_token = Some(0.5);
+            heard.by_batch = BatchLine::through([(1, 0.25), (4, 0.5)]);
             heard.draining = true;
         },
         &[],
     );
+}
+
+#[test]
+fn times_by_batch_that_cannot_be_are_left_out() {
+    let report = v1::Report {
+        batch_times: batches(&[(1, 0.25), (0, 0.25), (2, -1.0), (4, 0.5), (u32::MAX, 0.5), (8, f32::NAN)]),
+        ..Default::default()
+    };
+    let line = BatchLine::through([(1, 0.25), (4, 0.5)]);
+    assert!(line.is_some());
+    check(report, |heard| heard.by_batch = line, &["batch_times", "batch_times"]);
+    let crowd = v1::Report { batch_times: batches(&[(1, 0.25); 10_000]), ..Default::default() };
+    check(crowd, |_| {}, &[]);
 }
 
 #[test]

@@ -170,6 +170,7 @@ impl Machine {
             cache_tokens_max: self.kind.cache_tokens,
             seconds_per_prompt_token: self.prompt_token,
             seconds_per_output_token: self.output_token,
+            by_batch: None,
         }
     }
 

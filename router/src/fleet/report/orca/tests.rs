@@ -5,6 +5,7 @@ use std::time::Duration;
 use proto::orca::{self, OrcaLoadReport};
 use proto::v1;
 
+use super::super::BatchLine;
 use super::{Circumstances, Heard};
 
 const INTERVAL: Duration = Duration::from_secs(10);
@@ -34,6 +35,9 @@ fn the_names_of_this_project_are_understood() {
         (orca::CACHE_TOKENS_MAX.name, 4096.0),
         (orca::PREFILL_RATE.name, 1000.0),
         (orca::OUTPUT_TOKEN_SECONDS.name, 0.5),
+        ("causeway.seconds_per_output_token.1", 0.25),
+        ("causeway.seconds_per_output_token.4", 0.5),
+        ("causeway.seconds_per_output_token.many", 0.5),
         (orca::DRAINING.name, 1.0),
         (orca::INTERVAL_SECONDS.name, 0.25),
         ("somebody.elses", f64::NAN),
@@ -47,6 +51,7 @@ fn the_names_of_this_project_are_understood() {
             (heard.queued_tokens, heard.cache_tokens_max) = (900, 4096);
             heard.seconds_per_prompt_token = Some(0.001);
             heard.seconds_per_output_token = Some(0.5);
+            heard.by_batch = BatchLine::through([(1, 0.25), (4, 0.5)]);
             heard.draining = true;
         },
         &[],
