@@ -88,6 +88,7 @@ impl Configure for Options {
     fn validate(&self) -> Result<(), Vec<Invalid>> {
         let mut wrong = self.listen.invalid("listen", &self.tls);
         wrong.extend(self.tls.invalid("tls"));
+        wrong.extend(self.tls.unguarded("tls", false));
         wrong.extend(self.authorize.invalid("authorize"));
         wrong.extend(self.report.invalid("report"));
         wrong.extend(self.limits.invalid("limits"));

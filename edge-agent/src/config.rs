@@ -14,6 +14,7 @@ use mesh::rollout::RolloutOptions;
 use mesh::serve::ServeOptions;
 use mesh::telemetry::TelemetryOptions;
 use mesh::tls::IdentityFiles;
+use mesh::token::TokenOptions;
 use mesh::transport::Address;
 use serde::{Deserialize, Serialize};
 
@@ -49,6 +50,8 @@ pub struct Options {
     pub limits: Limits,
     /// Who it is; without these files it speaks plaintext.
     pub tls: IdentityFiles,
+    /// Which signed tokens it believes, whose tenant a call then is.
+    pub token: TokenOptions,
     /// Who may call what.
     pub authorize: AuthorizeOptions,
     /// What it tells of its work.
@@ -108,6 +111,9 @@ pub struct UpstreamOptions {
     pub resume_wait_ms: u64,
     /// The DNS name that its certificate must have.
     pub server_name: String,
+    /// The file of the signed token that is sent to all of them, read again when it changes; unset: none. It needs TLS, or an
+    /// upstream on this machine.
+    pub token_file: Option<PathBuf>,
     /// Wanted milliseconds between its outlooks.
     pub outlook_interval_ms: u32,
     /// Milliseconds without an outlook after which the last one is no longer believed, unless the upstream grants only
@@ -149,6 +155,7 @@ impl Default for Options {
             // A device talks with the people of one home.
             limits: Limits { in_flight_max: 64, ..Limits::default() },
             tls: IdentityFiles::default(),
+            token: TokenOptions::default(),
             authorize: AuthorizeOptions::default(),
             telemetry: TelemetryOptions::default(),
             serve: ServeOptions::default(),
@@ -162,6 +169,8 @@ impl Configure for Options {
         found.extend(self.connect.invalid("connect"));
         found.extend(self.serve.invalid("serve"));
         found.extend(self.tls.invalid("tls"));
+        found.extend(self.token.invalid("token"));
+        found.extend(self.tls.unguarded("tls", self.token.required));
         found.extend(self.authorize.invalid("authorize"));
         found.extend(self.telemetry.invalid("telemetry"));
         found.extend(self.limits.invalid("limits"));
@@ -170,6 +179,11 @@ impl Configure for Options {
         found.extend(self.budgets.invalid("budgets"));
         found.extend(self.retry.invalid("retry"));
         self.upstream.invalid(&mut found);
+        let seen = self.tls.certificate.is_none() && !self.upstream.is_local();
+        let mend = "set tls.certificate, tls.key and tls.authority";
+        let hidden = self.upstream.token_file.is_none() || !seen;
+        let problem = "would be sent to another machine in the clear";
+        Invalid::unless(&mut found, hidden, "upstream.token_file", problem, mend);
         let mut rule = |holds: bool, key: &str, problem: &str, mend: &str| {
             Invalid::unless(&mut found, holds, key, problem, mend);
         };
@@ -254,6 +268,7 @@ impl Default for UpstreamOptions {
             resumes_max: 4,
             resume_wait_ms: 5_000,
             server_name: "router.causeway".to_owned(),
+            token_file: None,
             outlook_interval_ms: 1_000,
             stale_after_ms: 5_000,
             throttle: ThrottleOptions::default(),
@@ -270,6 +285,11 @@ impl Default for ThrottleOptions {
 }
 
 impl UpstreamOptions {
+    /// Whether what is sent there stays on this machine.
+    fn is_local(&self) -> bool {
+        self.address.iter().chain(&self.alternatives).all(Address::is_local)
+    }
+
     fn invalid(&self, found: &mut Vec<Invalid>) {
         let mut rule = |holds: bool, key: &str, problem: &str, mend: &str| {
             Invalid::unless(found, holds, key, problem, mend);
@@ -287,6 +307,8 @@ impl UpstreamOptions {
         let patient = self.stale_after_ms >= u64::from(self.outlook_interval_ms);
         let mend = "give at least upstream.outlook_interval_ms";
         rule(patient, "upstream.stale_after_ms", "makes every outlook stale before the next", mend);
+        let used = self.token_file.is_none() || self.address.is_some();
+        rule(used, "upstream.token_file", "is for nobody", "give upstream.address first");
         let named = !self.server_name.is_empty();
         rule(named, "upstream.server_name", "is empty", "give a DNS name such as `router.causeway`");
         let ThrottleOptions { factor, window_ms, .. } = self.throttle;

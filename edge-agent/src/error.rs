@@ -53,6 +53,9 @@ pub enum Error {
     /// Serving could not begin.
     #[error(transparent)]
     Serve(mesh::serve::Error),
+    /// The keys for tokens, or the token for the upstream, cannot be used.
+    #[error(transparent)]
+    Token(#[from] mesh::token::Error),
     /// The request breaks a rule of the wire contract or a limit of this agent.
     #[error(transparent)]
     Invalid(#[from] policy::wire::request::Invalid),
@@ -160,6 +163,7 @@ impl Error {
             | Self::Engine { .. }
             | Self::Bind(_)
             | Self::Serve(_)
+            | Self::Token(_)
             | Self::Invalid(_)
             | Self::ModelUnknown { .. }
             | Self::PlaceUnknown { .. }
@@ -197,7 +201,8 @@ impl Error {
             | Self::Model(_)
             | Self::Engine { .. }
             | Self::Bind(_)
-            | Self::Serve(_) => return Status::internal("the agent failed; its log says how"),
+            | Self::Serve(_)
+            | Self::Token(_) => return Status::internal("the agent failed; its log says how"),
             Self::Invalid(_) => Code::InvalidArgument,
             Self::ModelUnknown { .. } | Self::PlaceUnknown { .. } => Code::NotFound,
             Self::NoPlace { failures, .. } if self.is_retryable() => {

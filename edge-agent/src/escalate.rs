@@ -13,6 +13,7 @@ use mesh::admit::RETRY_PUSHBACK;
 use mesh::connect::{Channel, ConnectionState, Intake};
 use mesh::deadline::Deadline;
 use mesh::process::Rim;
+use mesh::token::Bearer;
 use mesh::transport::Address;
 use policy::{Candidate, Kind, Name, Rules};
 use proto::v1;
@@ -46,10 +47,11 @@ struct Upstream {
 
 impl Upstream {
     /// The one at this address, not called yet.
-    fn new(address: Address, options: &Options, rim: &Rim) -> Self {
+    fn new(address: Address, options: &Options, rim: &Rim, bearer: Option<Bearer>) -> Self {
         let mut connect = options.connect.clone().expecting(&options.upstream.server_name);
         connect.jitter_seed.get_or_insert(rim.seed);
         let channel = Channel::new(address, rim.transport.clone(), rim.identity.clone(), connect);
+        let channel = channel.bearing(bearer);
         Self { channel, outlook: Arc::new(Outlook::new(&options.upstream, &options.connect)) }
     }
 

@@ -24,6 +24,7 @@ use hop::{Desk, DeskOptions, Requests};
 use mesh::presence::Presence;
 use mesh::process::Rim;
 use mesh::serve::Server;
+use mesh::token::TokenLayer;
 use mesh::transport::Address;
 
 use self::actuator::{Actuator, Remembered};
@@ -47,6 +48,7 @@ pub struct Agent {
     service: Service,
     upstream: Option<Upstreams>,
     engine: Option<Engine>,
+    token: TokenLayer,
     desk: Desk,
 }
 
@@ -64,12 +66,13 @@ impl Agent {
         rim: Rim,
         actuator: Arc<dyn Actuator>,
     ) -> Result<Self, Error> {
+        let token = TokenLayer::load(&options.token)?;
         let device_tier = options.model.path.as_ref().map(|_| options.model.tier.clone());
         let check = move |rules: &_| device_tier.as_deref().map_or(Ok(()), |tier| local::check(tier, rules));
         let policies = hop::load(&options.policy, check)?;
         let grammar = options.home.file.as_deref().map(grammar).transpose()?;
         let (device, engine) = local::load(&options.model, &options.limits).await?.unzip();
-        let upstream = Upstreams::new(&options, &rim);
+        let upstream = Upstreams::new(&options, &rim)?;
         let listener = rim.bind(&options.listen.address).await.map_err(Error::Bind)?;
         // Callers on the same machine are told apart by the rights of the socket's file, not by certificates.
         let identity = rim.identity.filter(|_| options.listen.address.host().is_some());
@@ -98,7 +101,7 @@ impl Agent {
         };
         let requests = Requests::new(&options.limits, address.is_local(), rim.seed);
         let service = Service::new(service::Parts { limits: options.limits.clone(), places, requests });
-        Ok(Self { server, address, service, upstream, engine, desk, options })
+        Ok(Self { server, address, service, upstream, engine, token, desk, options })
     }
 
     /// Where it listens, with the port that the system chose where 0 was asked for.
@@ -120,9 +123,9 @@ impl Agent {
 
     /// Serves until `shutdown` completes and what was begun by then is done, or the drain deadline passes.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
-        let Self { options, server, service, upstream, engine, desk, .. } = self;
+        let Self { options, server, service, upstream, engine, token, desk, .. } = self;
         let (presence, routes) = Presence::announce(&stack::SERVICES, proto::DESCRIPTORS).await;
-        let stack = stack::stack(&options.limits, &options.authorize, service, routes);
+        let stack = stack::stack(&options, token, service, routes);
         let ending = async {
             shutdown.await;
             presence.leave().await;

@@ -6,4 +6,5 @@ mod refusals;
 mod upstream;
 mod routers;
 mod quiet;
+mod tokens;
 mod policies;

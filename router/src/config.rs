@@ -18,6 +18,7 @@ use mesh::rollout::RolloutOptions;
 use mesh::serve::ServeOptions;
 use mesh::telemetry::TelemetryOptions;
 use mesh::tls::IdentityFiles;
+use mesh::token::TokenOptions;
 use mesh::transport::Address;
 use serde::{Deserialize, Serialize};
 
@@ -67,6 +68,8 @@ pub struct Options {
     pub limits: Limits,
     /// Who it is; without these files it speaks plaintext.
     pub tls: IdentityFiles,
+    /// Which signed tokens it believes, whose tenant a call then is.
+    pub token: TokenOptions,
     /// Who may call what.
     pub authorize: AuthorizeOptions,
     /// What it tells of its work.
@@ -175,6 +178,7 @@ impl Default for Options {
             feedback: FeedbackOptions::default(),
             limits: Limits::default(),
             tls: IdentityFiles::default(),
+            token: TokenOptions::default(),
             authorize: AuthorizeOptions::default(),
             telemetry: TelemetryOptions::default(),
             serve: ServeOptions::default(),
@@ -187,6 +191,8 @@ impl Configure for Options {
         let mut found = self.connect.invalid("connect");
         found.extend(self.serve.invalid("serve"));
         found.extend(self.tls.invalid("tls"));
+        found.extend(self.token.invalid("token"));
+        found.extend(self.tls.unguarded("tls", self.token.required));
         found.extend(self.authorize.invalid("authorize"));
         found.extend(self.telemetry.invalid("telemetry"));
         found.extend(self.listen.invalid("listen", &self.tls));

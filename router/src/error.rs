@@ -30,6 +30,9 @@ pub enum Error {
     /// Serving could not begin.
     #[error(transparent)]
     Serve(mesh::serve::Error),
+    /// The keys for tokens cannot be used.
+    #[error(transparent)]
+    Token(#[from] mesh::token::Error),
     /// The request breaks a rule of the wire contract or a limit of this router.
     #[error(transparent)]
     Invalid(#[from] policy::wire::request::Invalid),
@@ -145,6 +148,7 @@ impl Error {
             Self::Hop(_)
             | Self::Bind(_)
             | Self::Serve(_)
+            | Self::Token(_)
             | Self::Invalid(_)
             | Self::ModelUnknown { .. }
             | Self::PlaceUnknown { .. }
@@ -173,7 +177,7 @@ impl Error {
     /// What the caller is told.
     pub(crate) fn status(&self) -> Status {
         let code = match self {
-            Self::Hop(_) | Self::Bind(_) | Self::Serve(_) => {
+            Self::Hop(_) | Self::Bind(_) | Self::Serve(_) | Self::Token(_) => {
                 return Status::internal("the router failed; its log says how");
             }
             Self::Invalid(_) => Code::InvalidArgument,

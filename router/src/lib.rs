@@ -20,6 +20,7 @@ use mesh::presence::Presence;
 use mesh::process::Rim;
 use mesh::retry::Budget;
 use mesh::serve::Server;
+use mesh::token::TokenLayer;
 use mesh::transport::Address;
 use tokio::sync::watch;
 
@@ -40,6 +41,7 @@ pub struct Router {
     fleet: Arc<Fleet>,
     service: Service,
     outlooks: Outlooks,
+    token: TokenLayer,
     desk: Desk,
     ended: watch::Sender<bool>,
 }
@@ -50,6 +52,7 @@ impl Router {
     /// Reads the policy, prepares the fleet and binds the listener. Workers are called by [`Router::run`].
     pub async fn bind(options: Options, rim: Rim) -> Result<Self, Error> {
         let workers = options.fleet.clone();
+        let token = TokenLayer::load(&options.token)?;
         let policies = hop::load(&options.policy, move |rules| fleet::check(&workers, rules))?;
         let fleet = Arc::new(Fleet::new(&options, &rim));
         let listener = rim.bind(&options.listen.address).await.map_err(Error::Bind)?;
@@ -80,7 +83,7 @@ impl Router {
         };
         let outlooks = Outlooks::new(&options.outlook, fleet.clone(), desk.clone(), ending);
         let service = Service::new(options.limits.clone(), dispatch, requests);
-        Ok(Self { server, address, fleet, service, outlooks, desk, ended, options })
+        Ok(Self { server, address, fleet, service, outlooks, token, desk, ended, options })
     }
 
     /// Where it listens, with the port that the system chose where 0 was asked for.
@@ -108,13 +111,13 @@ impl Router {
 
     /// Serves until `shutdown` completes and what was begun by then is done, or the drain deadline passes.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) -> Result<(), Error> {
-        let Self { options, server, fleet, service, outlooks, desk, ended, .. } = self;
+        let Self { options, server, fleet, service, outlooks, token, desk, ended, .. } = self;
         fleet.measure();
         // Reports are watched to the last: what drains may still be sent to another worker.
         let watching = fleet.watch();
         fleet.found().await;
         let (presence, routes) = Presence::announce(&stack::SERVICES, proto::DESCRIPTORS).await;
-        let stack = stack::stack(&options.limits, &options.authorize, service, outlooks, routes);
+        let stack = stack::stack(&options, token, service, outlooks, routes);
         let ending = async {
             shutdown.await;
             ended.send_replace(true);

@@ -35,11 +35,16 @@ impl Service {
     }
 
     /// Sends away what no tier would even let wait, before anything is read of its text: that must cost little.
-    fn welcome(&self, request: Request<v1::GenerateRequest>) -> Result<Request<v1::GenerateRequest>, Error> {
+    fn welcome(
+        &self,
+        mut request: Request<v1::GenerateRequest>,
+    ) -> Result<Request<v1::GenerateRequest>, Error> {
         if !self.dispatch.fleet.lanes().are_busy() {
             return Ok(request);
         }
-        let tenant = request.extensions().get::<Peer>().and_then(Peer::path).map(Name::from);
+        let peer = request.extensions().get::<Peer>().cloned().unwrap_or_default();
+        hop::hold(&peer, request.get_mut());
+        let tenant = peer.tenant().map(Name::from);
         self.dispatch.welcome(request.get_ref(), tenant.unwrap_or_default())?;
         Ok(request)
     }

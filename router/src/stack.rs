@@ -1,20 +1,21 @@
 //! What every request passes, outermost first, before it reaches a service.
 
 use mesh::admit::{AdmitLayer, AdmitService};
-use mesh::authorize::{AuthorizeLayer, AuthorizeOptions, AuthorizeService};
-use mesh::process::Limits;
+use mesh::authorize::{AuthorizeLayer, AuthorizeService};
 use mesh::telemetry::{TraceLayer, TraceService};
+use mesh::token::{TokenLayer, TokenService};
 use proto::v1::generation_server::GenerationServer;
 use proto::v1::prospect_server::ProspectServer;
 use tonic::server::NamedService;
 use tonic::service::{LayerExt as _, Routes};
 use tower::ServiceBuilder;
 
+use crate::config::Options;
 use crate::outlook::Outlooks;
 use crate::service::Service;
 
 /// What every request passes.
-pub(crate) type Stack = TraceService<AuthorizeService<AdmitService<Routes>>>;
+pub(crate) type Stack = TraceService<TokenService<AuthorizeService<AdmitService<Routes>>>>;
 
 /// Requests to watch an outlook hold one number.
 const WATCH_BYTES_MAX: usize = 1 << 10;
@@ -24,12 +25,13 @@ pub(crate) const SERVICES: [&str; 2] = [<GenerationServer<Service>>::NAME, <Pros
 
 /// The stack of one router, whose services join those that tell of its presence.
 pub(crate) fn stack(
-    limits: &Limits,
-    authorize: &AuthorizeOptions,
+    options: &Options,
+    token: TokenLayer,
     service: Service,
     outlooks: Outlooks,
     presence: Routes,
 ) -> Stack {
+    let limits = &options.limits;
     let generation = GenerationServer::new(service).max_decoding_message_size(limits.request_bytes_max);
     let routes = presence
         // Whoever watches an outlook does so for as long as both ends live: only answers have a deadline.
@@ -38,8 +40,10 @@ pub(crate) fn stack(
     ServiceBuilder::new()
         // First, so that a refused call has a span as well.
         .layer(TraceLayer)
+        // Before anything asks who calls: a tenant is what a certificate or a token says, never what a request does.
+        .layer(token)
         // Whoever may not ask takes no place of those who may.
-        .layer(AuthorizeLayer::new(authorize))
+        .layer(AuthorizeLayer::new(&options.authorize))
         // Before anything is read of the request: refusing must cost less than serving.
         .layer(AdmitLayer::new(limits.admission()))
         .service(routes.prepare())

@@ -56,6 +56,12 @@ impl Process {
         }
     }
 
+    /// The lines of the log that nobody has waited for, of a process that has ended.
+    #[must_use]
+    pub fn rest(&self) -> Vec<String> {
+        self.log.iter().collect()
+    }
+
     /// The most memory that the process ever asked the system for, touched or not, bytes; nothing where the system does
     /// not tell.
     #[must_use]

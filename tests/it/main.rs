@@ -18,6 +18,7 @@ mod restart;
 mod metrics;
 mod patience;
 mod refusal;
+mod tokens;
 mod malformed;
 mod presence;
 mod orca;

@@ -13,7 +13,7 @@ fn request(caller: &str, conversation_id: &str, request_id: &str) -> Request<Gen
     let (conversation_id, request_id) = (conversation_id.to_owned(), request_id.to_owned());
     let mut request = Request::new(GenerateRequest { conversation_id, request_id, ..Default::default() });
     let spiffe = Some(format!("spiffe://{TRUST_DOMAIN}/{caller}")).filter(|_| !caller.is_empty());
-    request.extensions_mut().insert(Peer { spiffe });
+    request.extensions_mut().insert(Peer { spiffe, ..Peer::default() });
     request
 }
 

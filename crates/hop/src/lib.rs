@@ -27,7 +27,7 @@ pub use error::{Error, listed};
 pub use joined::EVENTS;
 pub use options::{BudgetOptions, DeskOptions, FeedbackOptions, RetryOptions};
 pub use policies::{Policies, Reader, load};
-pub use request::{Reading, Requests};
+pub use request::{Reading, Requests, hold};
 pub use shown::Shown;
 pub use stake::{Stake, usd};
 pub use weigh::{Asked, Weighed};

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use mesh::process::Limits;
 use mesh::tls::Peer;
+use mesh::token::Class;
 use policy::Name;
 use policy::wire::request::{self, Invalid};
 use proto::v1;
@@ -42,6 +43,23 @@ pub struct Reading {
     pub lot: u64,
 }
 
+/// Lowers the priority of a request to what its caller's token allows at most.
+pub fn hold(peer: &Peer, request: &mut v1::GenerateRequest) {
+    let Some(class) = peer.token.as_deref().and_then(|token| token.class) else { return };
+    let asked = match request.priority() {
+        v1::Priority::Background => Class::Background,
+        v1::Priority::Normal | v1::Priority::Unspecified => Class::Normal,
+        v1::Priority::Interactive => Class::Interactive,
+    };
+    if asked > class {
+        request.set_priority(match class {
+            Class::Background => v1::Priority::Background,
+            Class::Normal => v1::Priority::Normal,
+            Class::Interactive => v1::Priority::Interactive,
+        });
+    }
+}
+
 // === impl Requests ===
 
 impl Requests {
@@ -61,6 +79,7 @@ impl Requests {
     /// It breaks a rule of the wire contract or a limit of this hop.
     pub fn read(&self, peer: &Peer, mut request: v1::GenerateRequest) -> Result<Reading, Invalid> {
         request::check(&request, &self.limits)?;
+        hold(peer, &mut request);
         if request.request_id.is_empty() {
             request.request_id = self.new_id();
         }
@@ -71,7 +90,7 @@ impl Requests {
             Some(signals) => signals::wire::complete(signals, &request, &self.models),
             None => signals::wire::read(&request, &self.models),
         };
-        let tenant = peer.path().map(Name::from).unwrap_or_default();
+        let tenant = peer.tenant().map(Name::from).unwrap_or_default();
         let seed = leading(&self.hash(request.request_id.as_bytes()));
         let lot = lot_of(&request, &tenant);
         let output_tokens_default = self.output_tokens_default;

@@ -12,6 +12,7 @@ pub mod connect;
 pub mod deadline;
 pub mod message;
 pub mod trailers;
+pub mod token;
 pub mod authorize;
 pub mod admit;
 pub mod retry;

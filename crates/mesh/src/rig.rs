@@ -59,6 +59,10 @@ async fn answer(request: Request<Body>) -> Response<Body> {
             let peer = request.extensions().get::<Peer>().cloned().unwrap_or_default();
             ok(futures_util::stream::iter([Bytes::from(peer.spiffe.unwrap_or_default())]))
         }
+        ["tenant"] => {
+            let peer = request.extensions().get::<Peer>().cloned().unwrap_or_default();
+            ok(futures_util::stream::iter([Bytes::from(peer.tenant().unwrap_or_default().to_owned())]))
+        }
         ["drip", pause_ms] => {
             let pause = Duration::from_millis(pause_ms.parse().unwrap());
             ok(futures_util::stream::unfold((), move |()| async move {

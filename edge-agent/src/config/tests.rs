@@ -37,6 +37,15 @@ fn what_cannot_work_is_refused_by_its_key() {
         },
         "upstream.alternatives",
     );
+    let token = || Some("token".into());
+    check(|options| options.upstream.token_file = token(), "upstream.token_file");
+    let to = |address: &str, options: &mut Options| {
+        options.upstream.address = Some(address.parse().unwrap());
+        options.upstream.token_file = token();
+    };
+    check(|options| to("127.0.0.1:1", options), "");
+    check(|options| to("router.example:1", options), "upstream.token_file");
+    check(|options| options.token.required = true, "token.required");
     check(|options| options.upstream.throttle.factor = 0.9, "upstream.throttle.factor");
     check(|options| options.upstream.throttle.window_ms = 0, "upstream.throttle.window_ms");
     check(|options| options.connect.server_name = Some("other".to_owned()), "connect.server_name");

@@ -12,6 +12,8 @@ use hop::Shown;
 use mesh::deadline::Deadline;
 use mesh::process::Rim;
 use mesh::retry::Budget;
+use mesh::token::Bearer;
+use mesh::transport::Address;
 use parking_lot::Mutex;
 use policy::{Candidate, Name, Price, Rules};
 use proto::v1;
@@ -65,19 +67,23 @@ pub(crate) struct Ask {
 
 impl Upstreams {
     /// The routers of the options, none of them called yet.
-    pub(crate) fn new(options: &Options, rim: &Rim) -> Option<Self> {
+    ///
+    /// # Errors
+    /// The token that they are to be sent cannot be read.
+    pub(crate) fn new(options: &Options, rim: &Rim) -> Result<Option<Self>, Error> {
+        let bearer = options.upstream.token_file.as_deref().map(Bearer::load).transpose()?;
         let first = options.upstream.address.iter();
         let addresses = first.chain(&options.upstream.alternatives);
-        let routers: Arc<[Upstream]> =
-            addresses.map(|address| Upstream::new(address.clone(), options, rim)).collect();
-        (!routers.is_empty()).then(|| Self {
+        let upstream = |address: &Address| Upstream::new(address.clone(), options, rim, bearer.clone());
+        let routers: Arc<[Upstream]> = addresses.map(upstream).collect();
+        Ok((!routers.is_empty()).then(|| Self {
             routers,
             retries: Arc::new(options.retry.budget()),
             throttle: Arc::new(Throttle::new(&options.upstream.throttle, rim.seed)),
             resumes_max: options.upstream.resumes_max,
             resume_wait: Duration::from_millis(options.upstream.resume_wait_ms),
             random: Arc::new(Mutex::new(StdRng::seed_from_u64(rim.seed))),
-        })
+        }))
     }
 
     /// Keeps the outlook of each, for as long as it is polled.

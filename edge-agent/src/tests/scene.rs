@@ -78,6 +78,8 @@ pub(super) struct Upstream {
     script: Script,
     /// The requests that came, with the time that each was given.
     pub(super) seen: Arc<Mutex<Vec<Seen>>>,
+    /// The `authorization` of each.
+    pub(super) tokens: Arc<Mutex<Vec<String>>>,
     /// When it answered, where that is bounded.
     pub(super) taken: Arc<Mutex<Vec<Instant>>>,
     /// Filled when a stream that hangs is dropped.
@@ -121,7 +123,8 @@ pub(super) struct Answer {
 
 impl Upstream {
     pub(super) fn new(script: Script) -> Self {
-        Self { script, seen: Arc::default(), taken: Arc::default(), dropped: Arc::default() }
+        let (seen, tokens, taken) = Default::default();
+        Self { script, seen, tokens, taken, dropped: Arc::default() }
     }
 
     /// How many requests came.
@@ -182,6 +185,8 @@ impl Generation for Upstream {
         request: Request<v1::GenerateRequest>,
     ) -> Result<Response<Self::GenerateStream>, Status> {
         let time = request.metadata().get("grpc-timeout").map(|time| time.to_str().unwrap().to_owned());
+        let token = request.metadata().get("authorization").map(|token| token.to_str().unwrap().to_owned());
+        self.tokens.lock().unwrap().push(token.unwrap_or_default());
         let request = request.into_inner();
         self.seen.lock().unwrap().push((request.clone(), time));
         if let Script::Refuse(status) = &self.script {

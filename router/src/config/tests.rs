@@ -54,6 +54,15 @@ fn workers_can_be_looked_for() {
 fn what_cannot_work_is_refused_by_its_key() {
     let with = |more: &str| format!("{more}\n[policy]\nfile = \"policy.toml\"\n{WORKER}");
     check(&with("[retry]\nattempts_max = 0"), Err("`retry.attempts_max` is zero"));
+    let token = "[token]\njwks = \"keys.json\"\nissuer = \"us\"\naudience = \"causeway\"\n";
+    check(&with(token), Ok(()));
+    check(&with("[token]\nrequired = true"), Err("`token.required` is set, and there are no keys"));
+    check(&with("[token]\njwks = \"keys.json\""), Err("`token.issuer` is empty"));
+    check(&with(&format!("{token}algorithms = [\"none\"]")), Err("`token.algorithms`"));
+    check(&with(&format!("{token}secret = \"x\"")), Err("secret"));
+    let optional = "[tls]\ncertificate_optional = true";
+    check(&with(&format!("{token}{optional}")), Err("`tls.certificate_optional` lets in callers"));
+    check(&with(&format!("{token}required = true\n{optional}")), Ok(()));
     check(&with("[retry]\nbudget_percent = -1.0"), Err("`retry.budget_percent` is not from 0 to 1000"));
     check(&with("[retry]\nbudget_percent = nan"), Err("`retry.budget_percent`"));
     check(&with("[retry]\nbudget_per_second = 2000000"), Err("`retry.budget_per_second`"));

@@ -16,6 +16,7 @@ mod ending;
 mod record;
 mod rollout;
 mod budget;
+mod tokens;
 mod flow;
 mod prospects;
 mod foreign;

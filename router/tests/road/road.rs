@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use mesh::connect::{Channel, ConnectOptions};
 use mesh::process::Rim;
+use mesh::token::Bearer;
 use mesh::transport::{Address, Memory};
 use proto::v1;
 use proto::v1::content_part::Part;
@@ -156,6 +157,15 @@ impl Road {
         planned: Vec<Planned<'_>>,
         change: impl FnOnce(&mut Options),
     ) -> Self {
+        Self::lay_for((rim, None), planned, change).await
+    }
+
+    /// The same for a caller that brings this token with every call that has none.
+    pub(crate) async fn lay_for(
+        (rim, bearer): (Rim, Option<Bearer>),
+        planned: Vec<Planned<'_>>,
+        change: impl FnOnce(&mut Options),
+    ) -> Self {
         let mut workers = Vec::new();
         let mut places = Vec::new();
         let heard = planned.iter().filter(|(_, report, _)| report.is_some()).count();
@@ -175,6 +185,7 @@ impl Road {
         let task = tokio::spawn(router.run(async { drop(stopped.await) }));
         let connect = ConnectOptions::default().expecting("router.causeway");
         let channel = Channel::new(address, rim.transport.clone(), rim.identity.clone(), connect);
+        let channel = channel.bearing(bearer);
         let client = GenerationClient::new(channel.clone());
         let (stop, task) = (Some(stop), Some(task));
         let mut road =

@@ -1,5 +1,6 @@
 //! The layer that refuses calls which no rule allows, before anything is read of them.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -11,7 +12,7 @@ use pin_project_lite::pin_project;
 use tonic::Status;
 use tower::{Layer, Service};
 
-use super::{AuthorizeOptions, Rules, UNNAMED};
+use super::{AuthorizeOptions, Rules, names};
 use crate::telemetry::{About, Attribute, Counter, Meter};
 use crate::tls::Peer;
 
@@ -61,12 +62,13 @@ impl AuthorizeLayer {
     /// Why this call is not allowed; `None`: it is.
     fn denial<Q>(&self, request: &Request<Q>) -> Option<Status> {
         let rules = self.rules.as_ref()?;
-        let peer = request.extensions().get::<Peer>();
-        let caller = peer.and_then(|peer| peer.spiffe.as_deref()).unwrap_or(UNNAMED);
+        let names = names(request.extensions().get::<Peer>());
         let method = request.uri().path();
-        if rules.allow(caller, method) {
+        if rules.allow(&names, method) {
             return None;
         }
+        // Tenants are too many to be told apart in numbers.
+        let caller = names.first().map(Cow::as_ref).unwrap_or_default();
         let clipped = |text: &str| text.chars().take(NAME_CHARS_MAX).collect::<String>();
         let (caller, method) = (clipped(caller), clipped(method));
         if let Some(denied) = &self.denied {

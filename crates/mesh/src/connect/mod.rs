@@ -7,6 +7,7 @@ mod intake;
 #[cfg(test)]
 mod tests;
 
+use std::future::ready;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -33,6 +34,7 @@ use crate::admit::Permitted;
 use crate::deadline::{Bounded, Deadline, exceeded, parse_grpc_timeout};
 use crate::status;
 use crate::tls::{Identity, Trust};
+use crate::token::Bearer;
 use crate::transport::{Address, Transport};
 
 /// What a channel calls itself where the caller did not.
@@ -48,6 +50,7 @@ const SENDS_MAX: usize = 2;
 #[derive(Clone)]
 pub struct Channel {
     inner: Arc<Inner>,
+    bearer: Option<Bearer>,
 }
 
 struct Inner {
@@ -109,7 +112,14 @@ impl Channel {
         let link = Link::new(Dial::new(address, transport, security, options));
         let permits = Arc::new(Semaphore::new(in_flight_max));
         let inner = Inner { link, permits, in_flight_max, unread_bytes_max, scheme, authority };
-        Channel { inner: Arc::new(inner) }
+        Channel { inner: Arc::new(inner), bearer: None }
+    }
+
+    /// The same channel, whose calls bring this token unless they have one of their own. Where others could read it on its
+    /// way, because the peer is another machine and the connection is without TLS, they fail and it is not sent.
+    #[must_use]
+    pub fn bearing(self, bearer: Option<Bearer>) -> Self {
+        Channel { bearer, ..self }
     }
 
     /// The peer's address.
@@ -165,8 +175,17 @@ impl Service<Request<Body>> for Channel {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let inner = self.inner.clone();
+        if let Some(bearer) = &self.bearer {
+            if !inner.is_private() {
+                let address = inner.link.address();
+                let said =
+                    format!("no token is sent to {address} without TLS: set tls.certificate and its fellows");
+                return ready(Err(Status::failed_precondition(said))).boxed();
+            }
+            bearer.put_on(request.headers_mut());
+        }
         async move { inner.call(request).await }.boxed()
     }
 }
@@ -174,6 +193,11 @@ impl Service<Request<Body>> for Channel {
 // === impl Inner ===
 
 impl Inner {
+    /// Whether nobody but the peer reads what is sent.
+    fn is_private(&self) -> bool {
+        self.scheme == Scheme::HTTPS || self.link.address().is_local()
+    }
+
     async fn call(&self, request: Request<Body>) -> Result<Response<Body>, Status> {
         let permit = self.permits.clone().try_acquire_owned().map_err(|_| {
             let address = self.link.address();

@@ -17,6 +17,7 @@ use super::error::Error;
 use super::skew::{self, OfClients, OfServers};
 use super::watch::{Paths, Texts, mark};
 use crate::config::Invalid;
+use crate::token::Token;
 
 /// gRPC is HTTP/2; agreeing on it in the handshake refuses everything else early.
 const ALPN: &[u8] = b"h2";
@@ -34,6 +35,9 @@ pub struct IdentityFiles {
     /// Seconds by which a peer's clock may differ: a certificate that is not yet valid, or no longer, by less than this is
     /// taken.
     pub clock_skew_s: u64,
+    /// Takes callers that show no certificate, which their tokens name: only where `token.required` is set. A certificate
+    /// that is shown is checked all the same.
+    pub certificate_optional: bool,
 }
 
 /// A process's certificates, ready for both ends of connections. Clones share what [`Identity::renew`] puts in.
@@ -59,6 +63,8 @@ struct Held {
 pub struct Peer {
     /// The SPIFFE identifier of its verified certificate; nothing on connections without TLS.
     pub spiffe: Option<String>,
+    /// What the call's verified token says.
+    pub token: Option<Arc<Token>>,
 }
 
 /// PEM texts with the name under which each is blamed.
@@ -68,6 +74,7 @@ struct Named<'a> {
     authority: (&'a str, &'a [u8]),
     mark: u64,
     skew: Duration,
+    optional: bool,
 }
 
 /// How much clocks may differ: what is usual between machines that keep them at all.
@@ -79,7 +86,8 @@ const CLOCK_SKEW_S_MAX: u64 = 3600;
 
 impl Default for IdentityFiles {
     fn default() -> Self {
-        Self { certificate: None, key: None, authority: None, clock_skew_s: CLOCK_SKEW_S }
+        let (certificate, key, authority) = (None, None, None);
+        Self { certificate, key, authority, clock_skew_s: CLOCK_SKEW_S, certificate_optional: false }
     }
 }
 
@@ -111,7 +119,18 @@ impl IdentityFiles {
             authority: (&names[2], authority),
             mark: mark(texts),
             skew: Duration::from_secs(self.clock_skew_s),
+            optional: self.certificate_optional,
         })
+    }
+
+    /// What is wrong where callers need neither a certificate nor, unless `token_required`, a token; `table` is the dotted key
+    /// that holds these fields.
+    #[must_use]
+    pub fn unguarded(&self, table: &str, token_required: bool) -> Option<Invalid> {
+        let problem = "lets in callers whom nothing names";
+        let mend = "set token.required = true where there is such a key, or leave it out";
+        (self.certificate_optional && !token_required)
+            .then(|| Invalid::new(format!("{table}.certificate_optional"), problem, mend))
     }
 
     /// Checks that all three files are named or none; `table` is the dotted key that holds these fields.
@@ -150,6 +169,7 @@ impl Identity {
             authority: ("authority", authority.as_bytes()),
             mark: mark(&[certificate, key, authority].map(|text| text.as_bytes().to_vec())),
             skew: Duration::from_secs(CLOCK_SKEW_S),
+            optional: false,
         })
     }
 
@@ -215,7 +235,14 @@ impl Identity {
 impl Peer {
     /// Who showed this verified certificate.
     pub(crate) fn of(certificate: &CertificateDer<'_>) -> Self {
-        Peer { spiffe: spiffe_of(certificate) }
+        Peer { spiffe: spiffe_of(certificate), token: None }
+    }
+
+    /// Whose call it is: the tenant of its token, or else whom the certificate names. Nothing else that a caller says
+    /// counts.
+    #[must_use]
+    pub fn tenant(&self) -> Option<&str> {
+        self.token.as_deref().map(|token| token.tenant.as_str()).or_else(|| self.path())
     }
 
     /// The path of the identifier within this project's trust domain, such as `router`.
@@ -268,8 +295,9 @@ fn of_clients(
     roots: &Arc<RootCertStore>,
     named: &Named<'_>,
 ) -> Result<OfClients, Error> {
-    let inner = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone()).build();
-    let inner = inner.map_err(|error| Error::Authority {
+    let inner = WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone());
+    let inner = if named.optional { inner.allow_unauthenticated() } else { inner };
+    let inner = inner.build().map_err(|error| Error::Authority {
         from: named.authority.0.to_owned(),
         problem: error.to_string(),
     })?;

@@ -1,7 +1,7 @@
 //! Who a process is and whom it believes: certificates for both ends of every connection.
 //!
-//! Peers always show each other a certificate of the same authority. A peer's name is its SPIFFE identifier, taken from
-//! the certificate, never from anything that the peer says.
+//! Peers show each other a certificate of the same authority, unless a server says that its callers need none. A peer's name
+//! is its SPIFFE identifier, taken from the certificate, never from anything that the peer says.
 
 mod authority;
 mod error;

@@ -7,10 +7,13 @@ fn issued_certificates_name_their_peer() {
     let authority = Authority::ephemeral().unwrap();
     let identity = authority.issue("worker/2").unwrap().identity().unwrap();
     assert_eq!(identity.spiffe().as_deref(), Some("spiffe://causeway.local/worker/2"));
-    let peer = Peer { spiffe: identity.spiffe() };
+    let peer = Peer { spiffe: identity.spiffe(), token: None };
     assert_eq!(peer.path(), Some("worker/2"));
-    assert_eq!(Peer { spiffe: Some("spiffe://elsewhere/worker/2".to_owned()) }.path(), None);
-    assert_eq!(Peer { spiffe: Some("spiffe://causeway.local.evil/worker".to_owned()) }.path(), None);
+    assert_eq!(Peer { spiffe: Some("spiffe://elsewhere/worker/2".to_owned()), token: None }.path(), None);
+    assert_eq!(
+        Peer { spiffe: Some("spiffe://causeway.local.evil/worker".to_owned()), token: None }.path(),
+        None
+    );
 
     for path in ["", "/", "a//b", "Worker", "a b", "..", "a/../b", "é", &"x".repeat(64)] {
         let refused = authority.issue(path).unwrap_err();
