@@ -156,6 +156,18 @@ impl Linear {
         gates
     }
 
+    /// Tells threads that wait which matrices are multiplied next, up to three, with the same rows.
+    pub(crate) fn soon<const N: usize>(matrices: [&Self; N]) {
+        let mut coming = matrices.iter().filter_map(|matrix| Some(matrix.packed()?.coming(None)));
+        team::soon(std::array::from_fn(|_| coming.next()));
+    }
+
+    /// The same of two that are multiplied together.
+    pub(crate) fn soon_gated(gate: &Self, up: &Self) {
+        let coming = gate.packed().map(|tiles| tiles.coming(up.packed()));
+        team::soon([coming, None, None]);
+    }
+
     /// The tiles, where the matrix is packed.
     pub(super) fn packed(&self) -> Option<&Tiles> {
         match &self.weights {

@@ -1,8 +1,14 @@
 //! A team of threads that takes the pieces of one computation one by one; who asks for it works along.
 //!
+//! Each thread begins with neighbouring pieces of its own, so that what it reads is one stretch of memory, and then
+//! takes from the ends of the others'.
+//!
 //! Nobody waits for a thread, only for pieces that were begun: a thread whose core was taken by another process costs
 //! the piece that it holds. Who waits spins briefly, then sleeps, which gives its core to the thread it waits for. After
 //! a wait that was long beside the work itself, the asker works alone for a while.
+
+mod ahead;
+mod pieces;
 
 use std::{
     cell::{Cell, RefCell, UnsafeCell},
@@ -14,6 +20,11 @@ use std::{
     thread::JoinHandle,
     time::{Duration, Instant},
 };
+
+pub(crate) use ahead::Coming;
+pub(crate) use pieces::Pieces;
+
+use ahead::{Fetcher, MATRICES_MAX, Soon};
 
 /// Turns of a wait that keep the core, some tens of microseconds.
 const SPINS_MAX: u32 = 1 << 11;
@@ -46,8 +57,9 @@ struct Apart<T>(T);
 #[derive(Debug)]
 struct Shared {
     size: usize,
-    /// How many jobs there were in the upper half, pieces of the present one that nobody took yet in the lower.
-    untaken: Apart<AtomicU64>,
+    /// For each thread how many jobs there were in the upper half, and in the quarters below from and to which of its
+    /// pieces of the present one nobody took yet.
+    untaken: Box<[Apart<AtomicU64>]>,
     /// Pieces of the present job that are not computed yet.
     unfinished: Apart<AtomicU32>,
     job: UnsafeCell<Job>,
@@ -61,13 +73,13 @@ struct Shared {
     work_came: Condvar,
     work_done: Condvar,
     strain: Mutex<Strain>,
+    soon: Soon,
 }
 
 /// The function of the present job, without its lifetime.
 #[derive(Debug, Clone, Copy)]
 struct Job {
     work: *const (dyn Fn(usize) + Sync),
-    pieces: usize,
 }
 
 // SAFETY: `job` is written only by the asker while no piece is untaken or unfinished, and read only by a thread that
@@ -95,9 +107,9 @@ impl Team {
         let nothing: &'static (dyn Fn(usize) + Sync) = &|_| {};
         let shared = Arc::new(Shared {
             size,
-            untaken: Apart::default(),
+            untaken: (0..size).map(|_| Apart::default()).collect(),
             unfinished: Apart::default(),
-            job: UnsafeCell::new(Job { work: nothing, pieces: 0 }),
+            job: UnsafeCell::new(Job { work: nothing }),
             asking: AtomicBool::new(false),
             sleepers: AtomicUsize::new(0),
             asker_sleeps: AtomicBool::new(false),
@@ -107,12 +119,13 @@ impl Team {
             work_came: Condvar::new(),
             work_done: Condvar::new(),
             strain: Mutex::default(),
+            soon: Soon::default(),
         });
         let mut team = Self { shared, threads: Vec::with_capacity(size) };
         for index in 1..size {
             let shared = Arc::clone(&team.shared);
             let thread = std::thread::Builder::new().name(format!("inference-{index}"));
-            team.threads.push(thread.spawn(move || shared.serve())?);
+            team.threads.push(thread.spawn(move || shared.serve(index))?);
         }
         Ok(team)
     }
@@ -166,52 +179,34 @@ pub(crate) fn share(pieces: usize, work: impl Fn(usize) + Sync) {
     }
 }
 
+/// Tells the threads of the installed team what is read next.
+pub(crate) fn soon(what: [Option<Coming>; MATRICES_MAX]) {
+    CURRENT.with_borrow(|current| {
+        if let Some(shared) = current.as_ref().filter(|shared| shared.size > 1) {
+            shared.soon.tell(what);
+        }
+    });
+}
+
 /// Calls `work` with each run of `length` values of `out`, the last of which may be shorter, and its index.
 pub(crate) fn share_runs<T: Send>(out: &mut [T], length: usize, work: impl Fn(usize, &mut [T]) + Sync) {
     let whole = Pieces::new(out);
     let length = length.max(1);
-    share(whole.length.div_ceil(length), |piece| {
+    share(whole.len().div_ceil(length), |piece| {
         let start = piece * length;
         // SAFETY: each piece is asked for once, and runs of different pieces do not overlap.
-        let run = unsafe { whole.part(start, length.min(whole.length - start)) };
+        let run = unsafe { whole.part(start, length.min(whole.len() - start)) };
         work(piece, run);
     });
 }
 
-/// A slice whose parts are written by different threads at once.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Pieces<'a, T> {
-    start: *mut T,
-    length: usize,
-    slice: std::marker::PhantomData<&'a mut [T]>,
+/// Pieces of a job, at most; more are taken in runs.
+const PIECES_MAX: usize = u16::MAX as usize;
+
+/// From and to which pieces nobody took yet.
+fn bounds(untaken: u64) -> (usize, usize) {
+    (usize::from((untaken >> 16) as u16), usize::from(untaken as u16))
 }
-
-// SAFETY: it gives out parts only by an unsafe function whose contract is that they do not overlap, so that it is a
-// slice split among threads; the values themselves may go to other threads.
-unsafe impl<T: Send> Sync for Pieces<'_, T> {}
-// SAFETY: as above.
-unsafe impl<T: Send> Send for Pieces<'_, T> {}
-
-impl<'a, T> Pieces<'a, T> {
-    pub(crate) fn new(slice: &'a mut [T]) -> Self {
-        Self { start: slice.as_mut_ptr(), length: slice.len(), slice: std::marker::PhantomData }
-    }
-
-    /// # Safety
-    ///
-    /// While the part lives, no other part that overlaps it is asked for.
-    ///
-    /// # Panics
-    ///
-    /// Where the part reaches past the slice's end.
-    pub(crate) unsafe fn part(&self, start: usize, length: usize) -> &'a mut [T] {
-        assert!(start <= self.length && length <= self.length - start, "a part must lie in the slice");
-        // SAFETY: the part lies in the slice that this borrows for 'a, and by the contract nobody else has it.
-        unsafe { std::slice::from_raw_parts_mut(self.start.add(start), length) }
-    }
-}
-
-const UNTAKEN: u64 = u32::MAX as u64;
 
 impl Shared {
     fn locked(&self) -> MutexGuard<'_, ()> {
@@ -219,6 +214,11 @@ impl Shared {
     }
 
     fn ask(&self, pieces: usize, work: &(dyn Fn(usize) + Sync)) {
+        if pieces > PIECES_MAX {
+            let run = pieces.div_ceil(PIECES_MAX);
+            let work = |at: usize| (at * run..pieces.min((at + 1) * run)).for_each(work);
+            return self.ask(pieces.div_ceil(run), &work);
+        }
         if self.is_strained() || self.asking.swap(true, Ordering::Acquire) {
             return (0..pieces).for_each(work);
         }
@@ -227,17 +227,19 @@ impl Shared {
         // finished before this function returns; it does not unwind before, since a piece's panic is caught.
         let work: *const (dyn Fn(usize) + Sync) = unsafe { std::mem::transmute(work) };
         // SAFETY: no piece is untaken or unfinished and `asking` is ours, so that nobody else reads or writes the job.
-        unsafe { *self.job.get() = Job { work, pieces } };
+        unsafe { *self.job.get() = Job { work } };
         self.unfinished.0.store(pieces as u32, Ordering::Relaxed);
-        let before = self.untaken.0.load(Ordering::Relaxed);
-        let next = ((before >> 32).wrapping_add(1) << 32) | pieces as u64;
-        self.untaken.0.store(next, Ordering::SeqCst);
+        let number = (self.untaken[0].0.load(Ordering::Relaxed) >> 32).wrapping_add(1) << 32;
+        for (index, untaken) in self.untaken.iter().enumerate() {
+            let [from, to] = [index, index + 1].map(|index| (index * pieces / self.size) as u64);
+            untaken.0.store(number | from << 16 | to, Ordering::SeqCst);
+        }
         if self.sleepers.load(Ordering::SeqCst) > 0 {
             drop(self.locked());
             self.work_came.notify_all();
         }
         let began = Instant::now();
-        while self.take() {}
+        while self.take(0) {}
         let waits = Instant::now();
         self.wait();
         self.note(waits - began, waits.elapsed());
@@ -247,22 +249,15 @@ impl Shared {
         }
     }
 
-    /// Computes one piece, if there is one.
-    fn take(&self) -> bool {
-        let mut seen = self.untaken.0.load(Ordering::Acquire);
-        loop {
-            if seen & UNTAKEN == 0 {
-                return false;
-            }
-            match self.untaken.0.compare_exchange_weak(seen, seen - 1, Ordering::Acquire, Ordering::Acquire) {
-                Ok(_) => break,
-                Err(now) => seen = now,
-            }
-        }
+    /// Computes one piece, if there is one: the first of the thread's own, or the last of another's.
+    fn take(&self, index: usize) -> bool {
+        let own = || self.taken(index, |untaken| untaken + (1 << 16), |(from, _)| from);
+        let of = |other: usize| self.taken(other, |untaken| untaken - 1, |(_, to)| to - 1);
+        let others = || (index + 1..self.size).chain(0..index).find_map(of);
+        let Some(piece) = own().or_else(others) else { return false };
         // SAFETY: a piece of the present job was taken and is not finished, so that the asker does not write the job;
         // the exchange acquired what it wrote before.
         let job = unsafe { *self.job.get() };
-        let piece = job.pieces - (seen & UNTAKEN) as usize;
         // SAFETY: the asker keeps the function until every piece is finished.
         let work = unsafe { &*job.work };
         if catch_unwind(AssertUnwindSafe(|| work(piece))).is_err() {
@@ -270,6 +265,35 @@ impl Shared {
         }
         self.finish(1);
         true
+    }
+
+    /// Takes one of a thread's pieces, which one `piece` says, and leaves what `rest` says.
+    fn taken(
+        &self,
+        index: usize,
+        rest: impl Fn(u64) -> u64,
+        piece: impl Fn((usize, usize)) -> usize,
+    ) -> Option<usize> {
+        let untaken = &self.untaken[index].0;
+        let mut seen = untaken.load(Ordering::Acquire);
+        loop {
+            let (from, to) = bounds(seen);
+            if from == to {
+                return None;
+            }
+            match untaken.compare_exchange_weak(seen, rest(seen), Ordering::Acquire, Ordering::Acquire) {
+                Ok(_) => return Some(piece((from, to))),
+                Err(now) => seen = now,
+            }
+        }
+    }
+
+    /// Whether a piece of anybody's is untaken.
+    fn has_work(&self) -> bool {
+        self.untaken.iter().any(|untaken| {
+            let (from, to) = bounds(untaken.0.load(Ordering::SeqCst));
+            from < to
+        })
     }
 
     fn finish(&self, pieces: u32) {
@@ -282,11 +306,14 @@ impl Shared {
     }
 
     /// What every thread but the asker does.
-    fn serve(&self) {
+    fn serve(&self, index: usize) {
         let mut turns = 0;
+        let mut fetcher = Fetcher::default();
         while !self.ended.load(Ordering::Relaxed) {
-            if self.take() {
+            if self.take(index) {
                 turns = 0;
+            } else if fetcher.step(&self.soon, (index, self.size)) {
+                // What was asked for comes while this thread goes on waiting.
             } else if turns < SPINS_MAX {
                 turns += 1;
                 std::hint::spin_loop();
@@ -304,7 +331,7 @@ impl Shared {
     fn sleep(&self) {
         let mut locked = self.locked();
         self.sleepers.fetch_add(1, Ordering::SeqCst);
-        while self.untaken.0.load(Ordering::SeqCst) & UNTAKEN == 0 && !self.ended.load(Ordering::SeqCst) {
+        while !self.has_work() && !self.ended.load(Ordering::SeqCst) {
             locked = self.work_came.wait(locked).unwrap_or_else(PoisonError::into_inner);
         }
         self.sleepers.fetch_sub(1, Ordering::SeqCst);

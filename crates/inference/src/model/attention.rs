@@ -1,11 +1,11 @@
 //! Causal attention of ragged rows, each sequence against its own cache.
 
 use super::{
-    decoder::{Segment, asking},
+    decoder::{Segment, asking, extend},
     project::Projection,
     turns::Turns,
 };
-use crate::kernels::{Attend, Rows};
+use crate::kernels::{Attend, Linear, Rows};
 
 /// One layer's attention weights.
 #[derive(Debug)]
@@ -21,6 +21,11 @@ pub(super) struct Attention {
 }
 
 impl Attention {
+    /// Tells threads that wait that this comes next.
+    pub(super) fn soon(&self) {
+        Linear::soon([&self.query.weight, &self.key.weight, &self.value.weight]);
+    }
+
     /// `input` holds the rows of all segments one after another.
     pub(super) fn forward(
         &self,
@@ -29,21 +34,15 @@ impl Attention {
         turns: &Turns,
         segments: &mut [Segment<'_>],
     ) -> Rows {
+        Linear::soon([&self.output.weight]);
         let norms = self.norms.as_ref();
         let [mut query, mut key, value] =
             Projection::forward_all([&self.query, &self.key, &self.value], input);
         turns.apply(&mut query, norms.map(|n| (n.0.as_slice(), self.epsilon)));
         turns.apply(&mut key, norms.map(|n| (n.1.as_slice(), self.epsilon)));
-        let (query, key, value) = (query.values(), key.values(), value.values());
         let shape = self.attend.shape;
-        let mut row = 0;
-        for segment in segments.iter_mut() {
-            let rows = row..row + segment.tokens.len();
-            let of = |width: usize| rows.start * shape.heads * width..rows.end * shape.heads * width;
-            segment.cache.extend(layer, shape, &key[of(shape.key_width)], &value[of(shape.value_width)]);
-            row = rows.end;
-        }
-        let out = self.attend.attend(&asking(segments, layer), query);
+        extend(segments, layer, shape, [&key, &value]);
+        let out = self.attend.attend(&asking(segments, layer), query.values());
         self.output.forward(&Rows::new(out, self.attend.heads * shape.value_width))
     }
 }

@@ -87,8 +87,8 @@ impl Cache {
         self.held.push(held);
     }
 
-    /// Adds the rows of this step to one layer; there is room for them.
-    pub(crate) fn extend(&mut self, layer: usize, shape: KeyShape, keys: &[f32], values: &[f32]) {
+    /// Adds the rows of this step to one layer, keys and values; there is room for them.
+    pub(crate) fn extend(&mut self, layer: usize, shape: KeyShape, [keys, values]: [&[f32]; 2]) {
         let Some(pool) = &self.pool else { return };
         let block = pool.layout().block();
         let widths = [shape.heads * shape.key_width, shape.heads * shape.value_width];

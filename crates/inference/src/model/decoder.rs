@@ -16,7 +16,7 @@ use super::{
 use crate::{
     Error, KvType,
     formats::ModelFile,
-    kernels::{Asking, Layout, Linear, Rows, SPAN, add, add_then_norm, rms_norm},
+    kernels::{Asking, Buffer, KeyShape, Layout, Linear, Rows, SPAN, add, add_then_norm, rms_norm, team},
     packed::Packing,
 };
 
@@ -79,6 +79,23 @@ pub(super) fn asking<'a>(segments: &'a [Segment<'_>], layer: usize) -> Vec<Askin
         Some(Asking { past: segment.cache.layer(layer)?, first: first - rows, rows })
     };
     segments.iter().filter_map(one).collect()
+}
+
+/// Adds the keys and values of the rows of all segments to one layer, each to its own cache.
+pub(super) fn extend(segments: &mut [Segment<'_>], layer: usize, shape: KeyShape, rows: [&Rows; 2]) {
+    let mut ends = Buffer::<i32>::stale(segments.len());
+    let mut end = 0;
+    for (to, segment) in ends.iter_mut().zip(segments.iter()) {
+        end += segment.tokens.len();
+        *to = end as i32;
+    }
+    let one = |at: usize, segment: &mut Segment<'_>| {
+        let end = ends[at] as usize;
+        let rows =
+            rows.map(|all| &all.values()[(end - segment.tokens.len()) * all.width()..end * all.width()]);
+        segment.cache.extend(layer, shape, rows);
+    };
+    team::share_runs(segments, 1, |at, segments| segments.iter_mut().for_each(|segment| one(at, segment)));
 }
 
 impl Decoder {
@@ -215,6 +232,9 @@ impl Decoder {
                 Attending::Heads(heads) => heads.forward(index, &normed, turns, segments),
                 Attending::Latent(latent) => latent.forward(index, &normed, turns, segments),
             };
+            if let Mix::Dense(dense) = &layer.mix {
+                dense.soon();
+            }
             if let Some([norm, _]) = &layer.result_norms {
                 given = rms_norm(&given, norm, epsilon);
             }
@@ -229,6 +249,11 @@ impl Decoder {
                     experts.forward(&normed, chosen.flatten())
                 }
             };
+            match self.layers.get(index + 1).map(|next| &next.attention) {
+                Some(Attending::Heads(next)) => next.soon(),
+                Some(Attending::Latent(_)) => {}
+                None => Linear::soon([self.head()]),
+            }
             if let Some([_, norm]) = &layer.result_norms {
                 given = rms_norm(&given, norm, epsilon);
             }
@@ -242,6 +267,10 @@ impl Decoder {
             segment.cache.advance(segment.tokens);
         }
         Ok(scores)
+    }
+
+    fn head(&self) -> &Linear {
+        self.head.as_ref().unwrap_or(&self.embedding)
     }
 
     fn embed(&self, ids: Vec<u32>) -> Rows {
@@ -272,7 +301,7 @@ impl Decoder {
             }
         }
         let normed = rms_norm(&last, &self.norm, self.config.norm_epsilon);
-        let mut scores = self.head.as_ref().unwrap_or(&self.embedding).product(normed.values());
+        let mut scores = self.head().product(normed.values());
         if let Some(cap) = self.config.score_cap {
             scores.values_mut().iter_mut().for_each(|score| *score = cap * (*score / cap).tanh());
         }

@@ -3,7 +3,7 @@
 
 use super::{
     config::Latent,
-    decoder::{Segment, asking},
+    decoder::{Segment, asking, extend},
     project::Projection,
     turns::Turns,
 };
@@ -62,14 +62,7 @@ impl LatentAttention {
         let Latent { key_rank, value_width, .. } = self.widths;
         let (heads, shape) = (self.heads.len(), self.attend.shape);
         let values = columns(&keys, 0, key_rank);
-        let (keys, values) = (keys.values(), values.values());
-        let mut row = 0;
-        for segment in segments.iter_mut() {
-            let rows = row..row + segment.tokens.len();
-            let of = |width: usize| rows.start * width..rows.end * width;
-            segment.cache.extend(layer, shape, &keys[of(shape.key_width)], &values[of(key_rank)]);
-            row = rows.end;
-        }
+        extend(segments, layer, shape, [&keys, &values]);
         let taken = self.attend.attend(&asking(segments, layer), queries.values());
         let taken = Rows::new(taken, heads * key_rank);
         let mut out = Rows::stale(taken.count(), heads * value_width);

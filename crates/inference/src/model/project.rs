@@ -39,7 +39,13 @@ pub(super) struct Gated {
 }
 
 impl Gated {
+    /// Tells threads that wait that this comes next.
+    pub(super) fn soon(&self) {
+        Linear::soon_gated(&self.gate.weight, &self.up.weight);
+    }
+
     pub(super) fn forward(&self, input: &Rows) -> Rows {
+        Linear::soon([&self.down.weight]);
         if self.activation == Activation::Silu && self.gate.bias.is_none() && self.up.bias.is_none() {
             let hidden = Linear::gated_silu(&self.gate.weight, &self.up.weight, input.values());
             return self.down.forward(&hidden);

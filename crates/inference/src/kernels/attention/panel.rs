@@ -1,6 +1,6 @@
 //! The one product that attention is made of: a few rows of numbers times a matrix of at most 64 columns.
 
-use half::f16;
+use half::{f16, slice::HalfFloatSliceExt};
 
 use super::{
     super::{Form, floats::Widen},
@@ -13,8 +13,13 @@ pub(super) const ROWS_MAX: usize = 6;
 const LANES: usize = 16;
 
 /// A number that keys and values are kept as.
-pub(super) trait Element: Widen + std::fmt::Debug {
+pub(super) trait Element: Widen + Default + std::fmt::Debug {
     fn narrow(value: f32) -> Self;
+
+    /// The same of as many numbers as `to` has.
+    fn narrow_all(from: &[f32], to: &mut [Self]) {
+        to.iter_mut().zip(from).for_each(|(to, from)| *to = Self::narrow(*from));
+    }
 
     /// The greatest number that it can be.
     const GREATEST: f32;
@@ -40,6 +45,10 @@ impl Element for f16 {
 
     fn narrow(value: f32) -> Self {
         Self::from_f32(value)
+    }
+
+    fn narrow_all(from: &[f32], to: &mut [Self]) {
+        to.convert_from_f32_slice(from);
     }
 
     fn of(numbers: &Numbers) -> (&[Self], &[f32]) {

@@ -10,13 +10,16 @@ use std::sync::Arc;
 
 use half::f16;
 
-use super::panel::Element;
+use super::{super::team, panel::Element};
 use crate::KvType;
 
 /// Positions that attention takes together.
 pub(crate) const SPAN: usize = 64;
 /// Numbers that the values of a position are filled up to a multiple of; the least positions of a block as well.
 pub(crate) const WHOLE: usize = 16;
+
+/// As many rows of one sequence are worth sharing among threads.
+const ROWS_SHARED_MIN: usize = 16;
 
 /// What is kept of each position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,46 +204,87 @@ impl<'a> Past<'a> {
     }
 }
 
+/// Writes strip by strip, and within one head by head.
 fn write<E: Element>(
     to: &mut [E],
     layout: &Layout,
     (layer, first): (usize, usize),
     [keys, values]: [&[f32]; 2],
 ) {
-    let KeyShape { heads, key_width, value_width } = layout.layers[layer].shape;
-    let rows = keys.chunks_exact(heads * key_width).zip(values.chunks_exact(heads * value_width));
-    for (at, (keys, values)) in (first..).zip(rows) {
-        let heads = keys.chunks_exact(key_width).zip(values.chunks_exact(value_width));
-        for (head, (key, value)) in heads.enumerate() {
-            let sound = is_sound::<E>(key) && is_sound::<E>(value);
-            let narrow = |part: usize, number| {
-                // A key that is not a number spoils whoever sees the position; a value would spoil its neighbours as well.
-                E::narrow(if sound { number } else { [f32::NAN, 0.0][part] })
-            };
-            put(to, layout, (layer, head, at), [key, value], narrow);
+    let shape @ KeyShape { heads, key_width, value_width } = layout.layers[layer].shape;
+    let (count, each) = (keys.len() / (heads * key_width), shape.strip(layout.strip));
+    let mut row = 0;
+    while row < count {
+        let at = (first + row) % layout.strip;
+        let rows = row..count.min(row + layout.strip - at);
+        let (start, _) = layout.strip_at(layer, 0, first + row);
+        let one = |head: usize, to: &mut [E]| {
+            let mut strip = StripMut { to, shape, positions: layout.strip };
+            for (at, row) in (at..).zip(rows.clone()) {
+                let key = &keys[(row * heads + head) * key_width..][..key_width];
+                let value = &values[(row * heads + head) * value_width..][..value_width];
+                strip.put(at, key, value);
+            }
+        };
+        let strips = &mut to[start..start + heads * each];
+        if rows.len() < ROWS_SHARED_MIN {
+            strips.chunks_exact_mut(each).enumerate().for_each(|(head, to)| one(head, to));
+        } else {
+            team::share_runs(strips, each, one);
+        }
+        row = rows.end;
+    }
+}
+
+/// One head's strip, for writing.
+struct StripMut<'a, E> {
+    to: &'a mut [E],
+    shape: KeyShape,
+    positions: usize,
+}
+
+impl<E: Element> StripMut<'_, E> {
+    /// Writes the key and the value of position `at` of the strip.
+    fn put(&mut self, at: usize, key: &[f32], value: &[f32]) {
+        let (keys, values) = self.to.split_at_mut(self.shape.key_width * self.positions);
+        let values = &mut values[at * self.shape.value_stride()..][..value.len()];
+        if is_sound::<E>(key) && is_sound::<E>(value) {
+            let mut narrow = [E::default(); SPAN];
+            let places = keys.chunks_mut(SPAN * self.positions);
+            for (key, keys) in key.chunks(SPAN).zip(places) {
+                E::narrow_all(key, &mut narrow[..key.len()]);
+                for (keys, number) in keys.chunks_exact_mut(self.positions).zip(narrow) {
+                    keys[at] = number;
+                }
+            }
+            E::narrow_all(value, values);
+        } else {
+            // A key that is not a number spoils whoever sees the position; a value would spoil its neighbours as well.
+            keys.chunks_exact_mut(self.positions).for_each(|keys| keys[at] = E::narrow(f32::NAN));
+            values.fill(E::default());
         }
     }
 }
 
 /// Whether these are numbers that can be kept.
 fn is_sound<E: Element>(row: &[f32]) -> bool {
-    row.iter().all(|number| number.abs() <= E::GREATEST)
+    row.iter().fold(true, |sound, number| sound & (number.abs() <= E::GREATEST))
 }
 
-/// Writes one head's key and value; `narrow` is told which of the two a number is of.
-fn put<E: Copy>(
-    to: &mut [E],
+/// Writes one head's key and value in 8 bits; `narrow` is told which of the two a number is of.
+fn put(
+    to: &mut [i8],
     layout: &Layout,
     (layer, head, at): (usize, usize, usize),
     [key, value]: [&[f32]; 2],
-    narrow: impl Fn(usize, f32) -> E,
+    narrow: impl Fn(usize, f32) -> i8,
 ) {
     let (start, _) = layout.strip_at(layer, head, at);
     let (shape, strip) = (layout.layers[layer].shape, layout.strip);
     let at = at % strip;
     let (keys, values) = to[start..start + shape.strip(strip)].split_at_mut(shape.key_width * strip);
-    for (to, number) in keys[at..].iter_mut().step_by(strip).zip(key) {
-        *to = narrow(0, *number);
+    for (to, number) in keys.chunks_exact_mut(strip).zip(key) {
+        to[at] = narrow(0, *number);
     }
     for (to, number) in values[at * shape.value_stride()..].iter_mut().zip(value) {
         *to = narrow(1, *number);

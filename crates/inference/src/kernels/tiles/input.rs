@@ -5,14 +5,16 @@
 //! the words of four columns lie side by side, one per row.
 
 use super::layout::Format;
-use crate::kernels::{Buffer, team};
+use crate::kernels::{Buffer, form::wide, team};
 
 /// Rows of a panel, the largest that fits.
-const PANELS: [usize; 5] = [12, 8, 4, 2, 1];
+const PANELS: [usize; 6] = [16, 12, 8, 4, 2, 1];
 /// A run whose greatest value is below this is taken for zeros.
 const GREATEST_MIN: f32 = 1e-30;
 /// Below so many activations the work is not worth sharing.
-const PARALLEL_MIN: usize = 1 << 14;
+const PARALLEL_MIN: usize = 1 << 13;
+/// As many activations are worth a piece of work.
+const PIECE: usize = 1 << 13;
 /// Adding and subtracting this rounds to the nearest whole number, ties to even, below 2²² on every processor.
 const ROUNDING: f32 = 12_582_912.0;
 
@@ -87,23 +89,32 @@ impl Input {
         let values = team::Pieces::new(&mut self.values);
         let scales = team::Pieces::new(&mut self.scales);
         let sums = team::Pieces::new(&mut self.sums);
-        let one = |panel: usize| {
-            let Place { first, rows } = places[panel];
-            let part = |each: usize| (first * each, rows * each);
-            let (value, scale, sum) = (part(columns / 4), part(segments), part(segments * format.sums()));
-            // SAFETY: panels hold different rows and each panel is asked for once, so that parts do not overlap.
+        // A piece is some neighbouring segments of a panel.
+        let most = places.iter().map(|place| place.rows).max().unwrap_or(1);
+        let length = (PIECE / (most * format.segment())).max(1);
+        let runs = segments.div_ceil(length);
+        let one = |piece: usize| {
+            let Place { first, rows } = places[piece / runs];
+            let from = piece % runs * length;
+            let count = length.min(segments - from);
+            let part = |each: usize| ((first * segments + rows * from) * each, rows * count * each);
+            let (value, scale, sum) = (part(format.segment() / 4), part(1), part(format.sums()));
+            // SAFETY: panels hold different rows, pieces of a panel different segments, and each is asked for once, so
+            // that parts do not overlap.
             let (values, scales, sums) = unsafe {
                 (values.part(value.0, value.1), scales.part(scale.0, scale.1), sums.part(sum.0, sum.1))
             };
             let mut to = Filling { values, scales, sums, rows, format };
+            let columns = from * format.segment()..(from + count) * format.segment();
             for at in 0..rows {
-                to.row(at, row(first + at));
+                to.row(at, &row(first + at)[columns.clone()]);
             }
         };
+        let pieces = places.len() * runs;
         if places.iter().map(|place| place.rows).sum::<usize>() * columns < PARALLEL_MIN {
-            (0..places.len()).for_each(one);
+            (0..pieces).for_each(one);
         } else {
-            team::share(places.len(), one);
+            team::share(pieces, one);
         }
         self.panels = places;
     }
@@ -182,24 +193,37 @@ impl Filling<'_> {
                 to[row] = word;
             }
             let count = self.format.sums();
+            let mut runs = [0i32; 16];
+            sums_of(whole, &mut runs);
+            // Sums of 16, of which `each` are a run's.
+            let each = length / count / 16;
+            let sum = |from: usize, each: usize| runs[from..from + each].iter().sum::<i32>();
             let sums = &mut self.sums[at * count * self.rows..];
-            for (run, to) in whole.chunks_exact(length / count).zip(sums.chunks_exact_mut(self.rows)) {
+            for (run, to) in sums.chunks_exact_mut(self.rows).enumerate().take(count) {
+                let first = run * each;
                 to[row] = if self.format.has_minima() {
-                    let (left, right) = run.split_at(32);
-                    (sum(left) & 0xffff) | sum(right) << 16
+                    (sum(first, 2) & 0xffff) | sum(first + 2, 2) << 16
                 } else if self.format.has_base() {
-                    sum(run)
+                    sum(first, each)
                 } else {
-                    -self.format.offset() * sum(run)
+                    -self.format.offset() * sum(first, each)
                 };
             }
         }
     }
 }
 
-fn sum(values: &[i8]) -> i32 {
-    values.iter().map(|value| i32::from(*value)).sum()
+#[inline(always)]
+fn sums_of_plain(values: &[i8], sums: &mut [i32; 16]) {
+    for (sum, values) in sums.iter_mut().zip(values.as_chunks::<16>().0) {
+        *sum = values.iter().map(|value| i32::from(*value)).sum();
+    }
 }
+
+wide!(
+    /// The sums of each sixteen values.
+    sums_of, sums_of_plain, (values: &[i8], sums: &mut [i32; 16])
+);
 
 /// Writes `floats` over their scale as whole numbers from -127 to 127 and returns the scale.
 fn quantise(floats: &[f32], out: &mut [i8]) -> f32 {

@@ -104,6 +104,12 @@ impl Tiles {
         pack::unpack_row(self.format, self.tile(row / LANES), row % LANES, out);
     }
 
+    /// The matrix, and one of the same shape that is multiplied along with it, as what comes soon.
+    pub(crate) fn coming(&self, second: Option<&Self>) -> team::Coming {
+        let starts = [Some(self), second].map(|tiles| tiles.map(|tiles| tiles.lines.bytes().as_ptr().addr()));
+        team::Coming { starts, runs: self.tiles(), length: self.tile_bytes() }
+    }
+
     fn tiles(&self) -> usize {
         self.outputs.div_ceil(LANES)
     }
@@ -157,6 +163,7 @@ fn tile_product(form: Form, format: Format, tile: &[u8], panel: Panel<'_>, out: 
                         4 => $form::product::<4>(format, tile, panel, out),
                         8 => $form::product::<8>(format, tile, panel, out),
                         12 => $form::product::<12>(format, tile, panel, out),
+                        16 => $form::product::<16>(format, tile, panel, out),
                         _ => plain::product(format, tile, panel, out),
                     }
                 }

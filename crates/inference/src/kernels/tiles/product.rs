@@ -6,13 +6,13 @@ use super::{
 };
 
 /// Rows of the largest panel.
-const ROWS_MAX: usize = 12;
+const ROWS_MAX: usize = 16;
 /// Weights of one piece, in bytes: what a core's second cache holds beside activations.
 const PIECE_BYTES_MAX: usize = 192 << 10;
 /// Pieces per thread, so that a thread that loses its core holds up little.
-const PIECES_PER_THREAD: usize = 8;
+const PIECES_PER_THREAD: usize = 16;
 /// Products of one piece, at least: a piece is not worth taking for less.
-const PIECE_WORK_MIN: usize = 1 << 18;
+const PIECE_WORK_MIN: usize = 1 << 17;
 
 /// One matrix and the rows that it multiplies.
 #[derive(Debug, Clone, Copy)]
