@@ -214,13 +214,32 @@ impl Model {
     ///
     /// The computation's.
     pub fn decode(&self, batch: usize, context: usize, steps: usize) -> Result<Duration, Error> {
+        let mut caches = self.caches(batch, context)?;
+        self.steps(&mut caches, steps)
+    }
+
+    /// How long `steps` steps of one sequence take, `count` times one after another, after `context` tokens.
+    ///
+    /// # Errors
+    ///
+    /// The computation's.
+    pub fn decode_on(&self, context: usize, steps: usize, count: usize) -> Result<Vec<Duration>, Error> {
+        let mut caches = self.caches(1, context)?;
+        (0..count).map(|_| self.steps(&mut caches, steps)).collect()
+    }
+
+    fn caches(&self, batch: usize, context: usize) -> Result<Vec<Cache>, Error> {
         let mut caches: Vec<Cache> = (0..batch).map(|_| self.decoder.cache_in(self.kv_type)).collect();
         for cache in &mut caches {
             self.extend(cache, context)?;
         }
+        Ok(caches)
+    }
+
+    fn steps(&self, caches: &mut [Cache], steps: usize) -> Result<Duration, Error> {
         let started = Instant::now();
         for step in 0..steps {
-            let ids: Vec<u32> = (0..batch).map(|at| self.id(step * 31 + at * 977)).collect();
+            let ids: Vec<u32> = (0..caches.len()).map(|at| self.id(step * 31 + at * 977)).collect();
             let segments = caches.iter_mut().zip(&ids);
             let segments =
                 segments.map(|(cache, id)| Segment { tokens: std::slice::from_ref(id), cache, scores: true });

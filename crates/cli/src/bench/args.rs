@@ -45,7 +45,7 @@ pub struct Inference {
     /// Instructions that ours may use; the best there are unless told otherwise.
     #[arg(long, value_enum)]
     pub form: Option<Form>,
-    /// Two rounds, and nothing at a long context.
+    /// Two rounds instead of three, and nothing at a long context.
     #[arg(long)]
     pub quick: bool,
     /// A measurement is dropped where other processes used a greater share of all processors.

@@ -120,18 +120,21 @@ pub(super) fn step(asked: &Step, out: &mut impl Write) -> Result<ExitCode> {
 /// Tokens per second, after a warm-up where speed is what counts.
 fn samples(model: &Model, task: Task) -> Result<Vec<f64>> {
     let (steps, count) = task.steps();
-    let (tokens, one): (usize, Box<dyn Fn() -> Result<Duration, inference::Error> + '_>) = match task {
-        Task::Prefill(tokens) => (tokens, Box::new(move || model.prefill(tokens))),
-        Task::Decode(1) | Task::Contended => (steps, Box::new(move || model.decode(1, 0, steps))),
-        Task::Decode(batch) => (batch * steps, Box::new(move || model.decode(batch, SHORT_PROMPT, steps))),
-        Task::Context(tokens) => (steps, Box::new(move || model.decode(1, tokens, steps))),
-        Task::FirstToken => (steps, Box::new(move || model.decode(1, SHORT_PROMPT, steps))),
-        Task::Memory => (steps, Box::new(move || model.decode(1, SESSION.0, steps))),
-    };
     if task.can_be_disturbed() && task != Task::FirstToken {
         model.prefill(SHORT_PROMPT)?;
         model.decode(1, 0, 2)?;
     }
-    let speed = |took: Duration| tokens as f64 / took.as_secs_f64();
-    (0..count).map(|_| Ok(speed(one()?))).collect()
+    let repeat = |one: &dyn Fn() -> Result<Duration, inference::Error>| -> Result<Vec<Duration>> {
+        (0..count).map(|_| Ok(one()?)).collect()
+    };
+    let (tokens, times) = match task {
+        Task::Prefill(tokens) => (tokens, repeat(&|| model.prefill(tokens))?),
+        Task::Decode(1) | Task::Contended => (steps, repeat(&|| model.decode(1, 0, steps))?),
+        Task::Decode(batch) => (batch * steps, repeat(&|| model.decode(batch, SHORT_PROMPT, steps))?),
+        // All on one prompt, as the other engine takes them: it is the prompt that takes long.
+        Task::Context(tokens) => (steps, model.decode_on(tokens, steps, count)?),
+        Task::FirstToken => (steps, repeat(&|| model.decode(1, SHORT_PROMPT, steps))?),
+        Task::Memory => (steps, repeat(&|| model.decode(1, SESSION.0, steps))?),
+    };
+    Ok(times.into_iter().map(|took| tokens as f64 / took.as_secs_f64()).collect())
 }

@@ -82,7 +82,11 @@ impl Report<'_> {
             writeln!(out, "in {median:.2} s ({min:.2}–{max:.2}) when its weights are packed already")?;
         }
         let names = ["ours", "llama.cpp", "--repack 0"].map(|name| format!("{name:>24}")).concat();
-        writeln!(out, "\n{:<20}{names}{:>7}{:>6}  of the limit", "median (min–max)", "ratio", "drops")?;
+        writeln!(
+            out,
+            "\n{:<20}{names}{:>7}{:>6}{:>6}  of the limit",
+            "median (min–max)", "ratio", "runs", "drops"
+        )?;
         for row in self.rows {
             self.print_row(row, out)?;
         }
@@ -99,7 +103,9 @@ impl Report<'_> {
         }
         let ratio = row.ratio().map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"));
         let drops: usize = all.iter().map(|runs| runs.dropped).sum();
-        write!(out, "{ratio:>7}{drops:>6}")?;
+        // Processes of each engine that count, and samples of each.
+        let runs = format!("{}×{}", row.own.values.len(), row.task.steps().1);
+        write!(out, "{ratio:>7}{runs:>6}{drops:>6}")?;
         if let Some((limit, share)) = self.share(row) {
             write!(out, "  {:.0} % of {}", share * 100.0, limit.trim_end_matches("_share"))?;
         }

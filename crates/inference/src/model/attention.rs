@@ -43,6 +43,6 @@ impl Attention {
         let shape = self.attend.shape;
         extend(segments, layer, shape, [&key, &value]);
         let out = self.attend.attend(&asking(segments, layer), query.values());
-        self.output.forward(&Rows::new(out, self.attend.heads * shape.value_width))
+        self.output.forward(&out)
     }
 }

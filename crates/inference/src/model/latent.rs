@@ -64,7 +64,6 @@ impl LatentAttention {
         let values = columns(&keys, 0, key_rank);
         extend(segments, layer, shape, [&keys, &values]);
         let taken = self.attend.attend(&asking(segments, layer), queries.values());
-        let taken = Rows::new(taken, heads * key_rank);
         let mut out = Rows::stale(taken.count(), heads * value_width);
         for (at, head) in self.heads.iter().enumerate() {
             let values = head.value.product(columns(&taken, at * key_rank, key_rank).values());

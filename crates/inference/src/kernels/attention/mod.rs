@@ -14,8 +14,8 @@ use std::ops::Range;
 
 use half::f16;
 
-use super::{Form, exponent, team};
-use panel::{Element, ROWS_MAX, add_products};
+use super::{Buffer, Form, Rows, exponent, team};
+use panel::{Element, Matrix, ROWS_MAX, add_products};
 use past::{Numbers, Strip};
 
 /// Panels of queries that pass over a span of keys together.
@@ -58,9 +58,9 @@ struct Piece<'a> {
 impl Attend {
     /// What every head of every row takes from the positions that it sees. `query` and the result hold the rows of all
     /// sequences, with all heads of a row side by side.
-    pub(crate) fn attend(&self, all: &[Asking<'_>], query: &[f32]) -> Vec<f32> {
+    pub(crate) fn attend(&self, all: &[Asking<'_>], query: &[f32]) -> Rows {
         let rows = query.len() / (self.heads * self.shape.key_width).max(1);
-        let mut out = vec![0f32; rows * self.heads * self.shape.value_width];
+        let mut out = Rows::zeroed(rows, self.heads * self.shape.value_width);
         let shared = self.heads / self.shape.heads;
         let mut pieces = Vec::new();
         for asking in all {
@@ -73,20 +73,31 @@ impl Attend {
             }
         }
         let form = Form::best();
-        let to = team::Pieces::new(&mut out);
-        team::share(pieces.len(), |piece| {
-            let piece = pieces[piece];
-            match piece.asking.past.numbers() {
-                Some(Numbers::F32(_)) => self.compute::<f32>(form, piece, query, &to),
-                Some(Numbers::F16(_)) => self.compute::<f16>(form, piece, query, &to),
-                Some(Numbers::Q8(..)) => self.compute::<i8>(form, piece, query, &to),
-                None => {}
-            }
+        let to = team::Pieces::new(out.values_mut());
+        team::share(pieces.len(), |at| match pieces[at].asking.past.numbers() {
+            Some(Numbers::F32(_)) => self.compute::<f32>(form, &pieces[at..], query, &to),
+            Some(Numbers::F16(_)) => self.compute::<f16>(form, &pieces[at..], query, &to),
+            Some(Numbers::Q8(..)) => self.compute::<i8>(form, &pieces[at..], query, &to),
+            None => {}
         });
         out
     }
 
-    fn compute<E: Element>(&self, form: Form, piece: Piece<'_>, query: &[f32], out: &team::Pieces<'_, f32>) {
+    /// Where the first span begins that a piece sees.
+    fn start(&self, asking: &Asking<'_>) -> usize {
+        let first = asking.past.positions - asking.rows + 1;
+        self.window.map_or(0, |window| first.saturating_sub(window)) / SPAN * SPAN
+    }
+
+    /// Computes the first of `pieces`; the second is likely the next.
+    fn compute<E: Element>(
+        &self,
+        form: Form,
+        pieces: &[Piece<'_>],
+        query: &[f32],
+        out: &team::Pieces<'_, f32>,
+    ) {
+        let (piece, after) = (pieces[0], pieces.get(1).filter(|after| after.asking.past.positions > 0));
         let mut panels = self.panels(piece, query);
         let last = panels.iter().map(|panel| panel.end).max().unwrap_or(0);
         let first = panels.iter().map(|panel| panel.start).min().unwrap_or(0);
@@ -95,13 +106,25 @@ impl Attend {
         for span in first / SPAN..last.div_ceil(SPAN) {
             let positions = (span * SPAN..last.min((span + 1) * SPAN)).step_by(strip);
             strips.clear();
-            strips.extend(positions.map(|at| piece.asking.past.strip::<E>(piece.group, at)));
+            strips.extend(positions.map(|at| {
+                let own = piece.asking.past.strip::<E>(piece.group, at);
+                // The next span of this piece, or the first of the next.
+                let (of, at) = match after {
+                    Some(after) if at + SPAN >= last => (after, self.start(&after.asking) + at % SPAN),
+                    _ => (&piece, at + SPAN),
+                };
+                let next = (at < of.asking.past.positions).then(|| of.asking.past.strip::<E>(of.group, at));
+                let address = |strip: Strip<'_, E>| strip.keys.as_ptr().addr();
+                (own, next.map_or(0, |next| address(next).wrapping_sub(address(own))))
+            }));
             for panel in &mut panels {
                 panel.take(form, span * SPAN, &strips, (strip, self.shape.value_stride()));
+                // The next span is on its way.
+                strips.iter_mut().for_each(|(_, ahead)| *ahead = 0);
             }
         }
         for panel in &panels {
-            for (at, query) in panel.queries.iter().enumerate() {
+            for (at, query) in panel.queries[..panel.count].iter().enumerate() {
                 let width = self.shape.value_width;
                 // SAFETY: a head of a row is in one panel of one piece, which is asked for once.
                 let out = unsafe { out.part((query.row * self.heads + query.head) * width, width) };
@@ -118,13 +141,14 @@ impl Attend {
         while at < piece.queries.1 {
             let left = piece.queries.1 - at;
             let count = if left == 5 { 4 } else { left.min(ROWS_MAX) };
-            let queries = (at..at + count).map(|at| {
+            let one = |at: usize| {
                 let (row, head) = (at / shared, piece.group * shared + at % shared);
                 let end = before + row + 1;
                 let start = self.window.map_or(0, |window| end.saturating_sub(window));
                 Query { row: piece.asking.first + row, head, start, end }
-            });
-            panels.push(Panel::new(self, queries.collect(), query));
+            };
+            let queries = std::array::from_fn(|n| if n < count { one(at + n) } else { Query::default() });
+            panels.push(Panel::new(self, (queries, count), query));
             at += count;
         }
         panels
@@ -132,7 +156,7 @@ impl Attend {
 }
 
 /// One head of one row, and the positions from and to which it sees.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Query {
     row: usize,
     head: usize,
@@ -143,33 +167,34 @@ struct Query {
 /// A few queries of one head of keys, on their way over the spans.
 #[derive(Debug)]
 struct Panel {
-    queries: Vec<Query>,
+    /// The first `count` are in use.
+    queries: [Query; ROWS_MAX],
+    count: usize,
     /// The positions that any of them sees.
     start: usize,
     end: usize,
     /// Scaled queries, `[number][query]`.
-    asked: Vec<f32>,
+    asked: Buffer<f32>,
     /// The greatest score of each so far.
     greatest: [f32; ROWS_MAX],
     /// The sum of the shares so far, lane by lane.
     shares: [[f32; LANES]; ROWS_MAX],
     /// The weighted sums so far, 64 columns of all queries after another.
-    taken: Vec<[f32; SPAN]>,
+    taken: Buffer<f32>,
     /// Shares of a span, `[position][query]`.
     factors: [f32; SPAN * ROWS_MAX],
 }
 
 impl Panel {
-    fn new(attend: &Attend, queries: Vec<Query>, query: &[f32]) -> Self {
+    fn new(attend: &Attend, (queries, count): ([Query; ROWS_MAX], usize), query: &[f32]) -> Self {
         let width = attend.shape.key_width;
-        let count = queries.len();
-        let mut asked = vec![0f32; width * count];
+        let mut asked = Buffer::stale(width * count);
         let mut greatest = [f32::NEG_INFINITY; ROWS_MAX];
         let mut shares = [[0f32; LANES]; ROWS_MAX];
-        for (at, one) in queries.iter().enumerate() {
+        for (at, one) in queries[..count].iter().enumerate() {
             let from = &query[(one.row * attend.heads + one.head) * width..][..width];
-            for (to, number) in asked[at..].iter_mut().step_by(count).zip(from) {
-                *to = number * attend.scale;
+            for (to, number) in asked.chunks_exact_mut(count).zip(from) {
+                to[at] = number * attend.scale;
             }
             if let Some(sink) = attend.sinks.as_ref().and_then(|sinks| sinks.get(one.head)) {
                 // A sink is a score that was seen before all others.
@@ -179,31 +204,33 @@ impl Panel {
         }
         let chunks = attend.shape.value_stride().div_ceil(SPAN);
         Self {
-            start: queries.iter().map(|query| query.start).min().unwrap_or(0),
-            end: queries.iter().map(|query| query.end).max().unwrap_or(0),
+            start: queries[..count].iter().map(|query| query.start).min().unwrap_or(0),
+            end: queries[..count].iter().map(|query| query.end).max().unwrap_or(0),
             queries,
+            count,
             asked,
             greatest,
             shares,
-            taken: vec![[0.0; SPAN]; chunks * count],
+            taken: Buffer::zeroed(chunks * count * SPAN),
             factors: [0.0; SPAN * ROWS_MAX],
         }
     }
 
-    /// Takes what the queries see of the span that begins at position `first`; its strips have so many positions, and
-    /// so many numbers from one position's values to the next.
+    /// Takes what the queries see of the span that begins at position `first`; its strips, each with how many bytes
+    /// later that of the next span lies, have so many positions, and so many numbers from one position's values to the
+    /// next.
     fn take<E: Element>(
         &mut self,
         form: Form,
         first: usize,
-        strips: &[Strip<'_, E>],
+        strips: &[(Strip<'_, E>, usize)],
         (positions, stride): (usize, usize),
     ) {
         let seen = self.end.min(first + SPAN).saturating_sub(first);
         if seen == 0 || self.start >= first + SPAN {
             return;
         }
-        let count = self.queries.len();
+        let count = self.count;
         let mut scores = [[0f32; SPAN]; ROWS_MAX];
         let scores = &mut scores[..count];
         for (at, strip) in (0..seen).step_by(positions).zip(strips) {
@@ -225,8 +252,8 @@ impl Panel {
                 *to = *score;
             }
         }
-        for taken in self.taken.chunks_exact_mut(count) {
-            for (taken, fade) in taken.iter_mut().zip(fades) {
+        for taken in self.taken.chunks_exact_mut(count * SPAN) {
+            for (taken, fade) in taken.chunks_exact_mut(SPAN).zip(fades) {
                 taken.iter_mut().for_each(|value| *value *= fade);
             }
         }
@@ -239,17 +266,17 @@ impl Panel {
     fn score<E: Element>(
         &self,
         form: Form,
-        (strip, positions): (&Strip<'_, E>, usize),
+        ((strip, ahead), positions): (&(Strip<'_, E>, usize), usize),
         at: Range<usize>,
         scores: &mut [[f32; SPAN]],
     ) {
-        let keys = (strip.keys, positions);
+        let keys = Matrix { numbers: strip.keys, stride: positions, columns: at.len(), ahead: *ahead };
         if at.start == 0 {
-            add_products(form, &self.asked, keys, at.len(), scores);
+            add_products(form, &self.asked, keys, scores);
         } else {
             let mut part = [[0f32; SPAN]; ROWS_MAX];
             let part = &mut part[..scores.len()];
-            add_products(form, &self.asked, keys, at.len(), part);
+            add_products(form, &self.asked, keys, part);
             for (scores, part) in scores.iter_mut().zip(part) {
                 scores[at.clone()].copy_from_slice(&part[..at.len()]);
             }
@@ -262,16 +289,23 @@ impl Panel {
     }
 
     /// Adds the values of one strip, whose positions are these of the span, by their shares.
-    fn weigh<E: Element>(&mut self, form: Form, strip: &Strip<'_, E>, at: Range<usize>, stride: usize) {
-        let count = self.queries.len();
+    fn weigh<E: Element>(
+        &mut self,
+        form: Form,
+        (strip, ahead): &(Strip<'_, E>, usize),
+        at: Range<usize>,
+        stride: usize,
+    ) {
+        let count = self.count;
         let factors = &mut self.factors[at.start * count..at.end * count];
         for (factors, scale) in factors.chunks_exact_mut(count).zip(strip.scales[1]) {
             factors.iter_mut().for_each(|factor| *factor *= scale);
         }
-        for (chunk, taken) in self.taken.chunks_exact_mut(count).enumerate() {
+        let taken = self.taken.as_chunks_mut::<SPAN>().0;
+        for (chunk, taken) in taken.chunks_exact_mut(count).enumerate() {
             let columns = (stride - chunk * SPAN).min(SPAN);
-            let values = &strip.values[chunk * SPAN..];
-            add_products(form, factors, (values, stride), columns, taken);
+            let numbers = &strip.values[chunk * SPAN..];
+            add_products(form, factors, Matrix { numbers, stride, columns, ahead: *ahead }, taken);
         }
     }
 
@@ -285,9 +319,9 @@ impl Panel {
                 shares[lane] += shares[lane + width];
             }
         }
-        let chunks = self.taken.chunks_exact(self.queries.len());
+        let chunks = self.taken.chunks_exact(self.count * SPAN);
         for (out, taken) in out.chunks_mut(SPAN).zip(chunks) {
-            for (out, value) in out.iter_mut().zip(taken[at]) {
+            for (out, value) in out.iter_mut().zip(&taken[at * SPAN..]) {
                 *out = value / shares[0];
             }
         }

@@ -68,14 +68,25 @@ impl Element for i8 {
     }
 }
 
+/// A matrix of at most 64 columns.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Matrix<'a, E> {
+    pub(super) numbers: &'a [E],
+    /// Numbers from one row to the next.
+    pub(super) stride: usize,
+    /// A multiple of 16.
+    pub(super) columns: usize,
+    /// How many bytes after this matrix the one lies that is needed next, which is brought near meanwhile; 0 for none.
+    pub(super) ahead: usize,
+}
+
 /// Adds to each row of `sums` the products of that row's numbers with the matrix's rows, one after another, fused, in
 /// each of the first `columns` columns, a multiple of 16. Row `i`'s numbers are `panel[i]`, `panel[i + rows]`, …; the
 /// matrix's rows are `stride` numbers apart. Every form gives the same bits.
 pub(super) fn add_products<E: Element>(
     form: Form,
     panel: &[f32],
-    (matrix, stride): (&[E], usize),
-    columns: usize,
+    Matrix { numbers: matrix, stride, columns, ahead }: Matrix<'_, E>,
     sums: &mut [[f32; SPAN]],
 ) {
     let rows = sums.len();
@@ -90,7 +101,7 @@ pub(super) fn add_products<E: Element>(
     assert!(whole, "a panel, a matrix and their products must be of one shape");
     #[cfg(target_arch = "x86_64")]
     {
-        let shape = Shape { depth, stride, columns };
+        let shape = Shape { depth, stride, columns, ahead };
         let (panel, matrix) = (panel.as_ptr(), matrix.as_ptr());
         /// Calls `$form` for the number of rows.
         macro_rules! by_rows {
@@ -114,7 +125,7 @@ pub(super) fn add_products<E: Element>(
             Form::Plain => {}
         }
     }
-    let _only_plain = form;
+    let _only_plain = (form, ahead);
     plain(panel, (matrix, stride), columns, sums);
 }
 
@@ -142,6 +153,18 @@ struct Shape {
     depth: usize,
     stride: usize,
     columns: usize,
+    ahead: usize,
+}
+
+/// Asks for the lines that are as far into the next matrix as these 16 × `wide` numbers are in this one.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn ask<E>(from: *const E, wide: usize, ahead: usize) {
+    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+    for byte in (0..wide * LANES * size_of::<E>()).step_by(64) {
+        // SAFETY: a prefetch may ask for any address.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast::<i8>().wrapping_add(ahead.wrapping_add(byte))) };
+    }
 }
 
 /// # Safety
@@ -191,6 +214,9 @@ unsafe fn avx512_of<E: Element, const ROWS: usize, const WIDE: usize>(
     }
     for at in 0..shape.depth {
         let mut values = [_mm512_setzero_ps(); WIDE];
+        if shape.ahead > 0 {
+            ask(matrix.wrapping_add(at * shape.stride), WIDE, shape.ahead);
+        }
         for (wide, value) in values.iter_mut().enumerate() {
             // SAFETY: row `at` of the matrix has `16 × WIDE` numbers.
             *value = unsafe { E::load_avx512(matrix.add(at * shape.stride + wide * LANES)) };
@@ -235,6 +261,9 @@ unsafe fn avx2<E: Element, const ROWS: usize>(
             }
         }
         for at in 0..shape.depth {
+            if shape.ahead > 0 && column == 0 {
+                ask(matrix.wrapping_add(at * shape.stride), shape.columns / LANES, shape.ahead);
+            }
             // SAFETY: row `at` of the matrix has `columns` numbers, of which these are 16.
             let values = unsafe {
                 let from = matrix.add(at * shape.stride + column);

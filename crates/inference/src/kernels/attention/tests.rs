@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::{
     Asking, Attend, Block, Form, KeyShape, Layout, Past, SPAN,
-    panel::{ROWS_MAX, add_products},
+    panel::{Matrix, ROWS_MAX, add_products},
 };
 use crate::KvType;
 
@@ -90,6 +90,10 @@ fn past(attend: &Attend, kind: KvType, keys: &[f32], values: &[f32]) -> Growing 
     past
 }
 
+fn taken(attend: &Attend, all: &[Asking<'_>], query: &[f32]) -> Vec<f32> {
+    attend.attend(all, query).values().to_vec()
+}
+
 const KINDS: [KvType; 3] = [KvType::F32, KvType::F16, KvType::Q8];
 
 proptest! {
@@ -109,14 +113,14 @@ proptest! {
         let values = noise(positions * groups * value_width, seed ^ 1);
         let query = noise(positions * heads * key_width, seed ^ 2);
         let all = past(&attend, KvType::F32, &keys, &values);
-        let whole = attend.attend(&[Asking { past: all.past(), first: 0, rows: positions }], &query);
+        let whole = taken(&attend, &[Asking { past: all.past(), first: 0, rows: positions }], &query);
         for (value, expected) in whole.iter().zip(plain(&attend, &keys, &values, &query, 0)) {
             prop_assert!((f64::from(*value) - expected).abs() < 2e-5, "{value} instead of {expected}");
         }
         // The same rows in chunks and other blocks, beside a sequence that has nothing to do with them.
         for kind in KINDS {
             let all = past(&attend, kind, &keys, &values);
-            let whole = attend.attend(&[Asking { past: all.past(), first: 0, rows: positions }], &query);
+            let whole = taken(&attend, &[Asking { past: all.past(), first: 0, rows: positions }], &query);
             let mut growing = Growing::new(shape, kind, block);
             for start in (0..positions).step_by(chunk) {
                 let rows = chunk.min(positions - start);
@@ -126,7 +130,7 @@ proptest! {
                 asked.extend(of(&query, heads * key_width));
                 let one = past(&attend, kind, &keys[..groups * key_width], &values[..groups * value_width]);
                 let both = [Asking { past: one.past(), first: 0, rows: 1 }, Asking { past: growing.past(), first: 1, rows }];
-                let out = attend.attend(&both, &asked);
+                let out = taken(&attend, &both, &asked);
                 let width = heads * value_width;
                 prop_assert_eq!(&out[width..], &whole[start * width..(start + rows) * width]);
             }
@@ -135,7 +139,8 @@ proptest! {
 
     #[test]
     fn every_form_of_the_product_has_the_same_bits(
-        rows in 1usize..=ROWS_MAX, depth in 1usize..70, registers in 1usize..=4, more in 0usize..40, seed: u64,
+        rows in 1usize..=ROWS_MAX, depth in 1usize..70, registers in 1usize..=4, more in 0usize..40, ahead: usize,
+        seed: u64,
     ) {
         let columns = registers * 16;
         let stride = columns + more;
@@ -144,9 +149,9 @@ proptest! {
         let bytes: Vec<i8> = matrix.iter().map(|value| (value * 127.0) as i8).collect();
         let of = |form: Form| {
             let mut sums = vec![[0.5f32; SPAN]; rows];
-            add_products(form, &panel, (&matrix, stride), columns, &mut sums);
-            add_products(form, &panel, (&halves, stride), columns, &mut sums);
-            add_products(form, &panel, (&bytes, stride), columns, &mut sums);
+            add_products(form, &panel, Matrix { numbers: &matrix, stride, columns, ahead }, &mut sums);
+            add_products(form, &panel, Matrix { numbers: &halves, stride, columns, ahead }, &mut sums);
+            add_products(form, &panel, Matrix { numbers: &bytes, stride, columns, ahead }, &mut sums);
             sums
         };
         for form in Form::all() {
@@ -167,7 +172,7 @@ fn what_is_not_finite_spoils_only_the_rows_that_see_it() {
             *(if of_keys { &mut keys[80 * 8] } else { &mut values[80 * 8] }) = broken;
             let past = past(&attend, kind, &keys, &values);
             let out =
-                attend.attend(&[Asking { past: past.past(), first: 0, rows: 100 }], &noise(100 * 16, 3));
+                taken(&attend, &[Asking { past: past.past(), first: 0, rows: 100 }], &noise(100 * 16, 3));
             assert!(out[..80 * 16].iter().all(|value| value.is_finite()), "{kind:?} {broken}");
             assert!(out[80 * 16..].iter().all(|value| value.is_nan()), "{kind:?} {broken}");
         }
@@ -181,7 +186,7 @@ fn eight_bits_err_by_half_a_step_of_the_greatest_number() {
     let (keys, values) = (noise(100 * 48, 1), noise(100 * 80, 2));
     let past = past(&attend, KvType::Q8, &keys, &values);
     // A window of one position gives that position's values back.
-    let out = attend.attend(&[Asking { past: past.past(), first: 0, rows: 100 }], &noise(100 * 48, 3));
+    let out = taken(&attend, &[Asking { past: past.past(), first: 0, rows: 100 }], &noise(100 * 48, 3));
     for (found, expected) in out.chunks_exact(40).zip(values.chunks_exact(40)) {
         let greatest = expected.iter().fold(0f32, |most, value| most.max(value.abs()));
         for (found, expected) in found.iter().zip(expected) {

@@ -10,7 +10,7 @@ fn every_piece_is_done_once_in_any_number_of_threads() {
         let team = Team::new(threads).unwrap();
         team.install(|| {
             assert_eq!(size(), threads);
-            for pieces in [0, 1, 2, 5, 1000] {
+            for pieces in [0, 1, 2, 5, 1000, 140_000] {
                 let counts: Vec<AtomicUsize> = (0..pieces).map(|_| AtomicUsize::new(0)).collect();
                 share(pieces, |piece| {
                     counts[piece].fetch_add(1, Ordering::Relaxed);
