@@ -56,7 +56,7 @@ fn a_step_makes_short_lists_only() {
     assert!(per_step[1] <= LARGE_OF_A_STEP_MAX, "{} large requests of a step", per_step[1]);
 }
 
-/// Lists of jobs, panels and pieces, and the cache's blocks as a layer sees them: some 25 for each of the model's four layers.
-const ASKED_MAX: f64 = 105.0;
-/// Attention's panels, what they ask and what they give, in each layer; and the scores, which leave the step.
-const LARGE_OF_A_STEP_MAX: f64 = 13.0;
+/// Lists of jobs and pieces, and the cache's blocks as a layer sees them: some 14 for each of the model's four layers.
+const ASKED_MAX: f64 = 60.0;
+/// The scores, which leave the step.
+const LARGE_OF_A_STEP_MAX: f64 = 1.0;

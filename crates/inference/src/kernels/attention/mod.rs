@@ -10,7 +10,7 @@ mod tests;
 
 pub(crate) use past::{Block, KeyShape, Layout, Past, SPAN, WHOLE};
 
-use std::ops::Range;
+use std::{cell::Cell, ops::Range};
 
 use half::f16;
 
@@ -22,6 +22,11 @@ use past::{Numbers, Strip};
 const PANELS_OF_A_PIECE: usize = 8;
 /// Lanes of partial sums.
 const LANES: usize = 16;
+
+thread_local! {
+    /// Room for the panels of the piece that the thread computes.
+    static PANELS: Cell<Vec<Panel>> = const { Cell::new(Vec::new()) };
+}
 
 /// What a layer's queries ask.
 #[derive(Debug, Clone)]
@@ -98,15 +103,16 @@ impl Attend {
         out: &team::Pieces<'_, f32>,
     ) {
         let (piece, after) = (pieces[0], pieces.get(1).filter(|after| after.asking.past.positions > 0));
-        let mut panels = self.panels(piece, query);
+        let mut panels = PANELS.take();
+        self.set_panels(piece, query, &mut panels);
         let last = panels.iter().map(|panel| panel.end).max().unwrap_or(0);
         let first = panels.iter().map(|panel| panel.start).min().unwrap_or(0);
         let strip = piece.asking.past.layout.strip();
-        let mut strips = Vec::with_capacity(SPAN / strip);
+        let mut strips = [(Strip::default(), 0); SPAN / WHOLE];
         for span in first / SPAN..last.div_ceil(SPAN) {
             let positions = (span * SPAN..last.min((span + 1) * SPAN)).step_by(strip);
-            strips.clear();
-            strips.extend(positions.map(|at| {
+            let strips = &mut strips[..positions.len()];
+            for (to, at) in strips.iter_mut().zip(positions) {
                 let own = piece.asking.past.strip::<E>(piece.group, at);
                 // The next span of this piece, or the first of the next.
                 let (of, at) = match after {
@@ -115,10 +121,10 @@ impl Attend {
                 };
                 let next = (at < of.asking.past.positions).then(|| of.asking.past.strip::<E>(of.group, at));
                 let address = |strip: Strip<'_, E>| strip.keys.as_ptr().addr();
-                (own, next.map_or(0, |next| address(next).wrapping_sub(address(own))))
-            }));
+                *to = (own, next.map_or(0, |next| address(next).wrapping_sub(address(own))));
+            }
             for panel in &mut panels {
-                panel.take(form, span * SPAN, &strips, (strip, self.shape.value_stride()));
+                panel.take(form, span * SPAN, strips, (strip, self.shape.value_stride()));
                 // The next span is on its way.
                 strips.iter_mut().for_each(|(_, ahead)| *ahead = 0);
             }
@@ -131,12 +137,13 @@ impl Attend {
                 panel.finish(at, out);
             }
         }
+        panels.clear();
+        PANELS.set(panels);
     }
 
-    fn panels(&self, piece: Piece<'_>, query: &[f32]) -> Vec<Panel> {
+    fn set_panels(&self, piece: Piece<'_>, query: &[f32], panels: &mut Vec<Panel>) {
         let shared = self.heads / self.shape.heads;
         let before = piece.asking.past.positions - piece.asking.rows;
-        let mut panels = Vec::with_capacity(PANELS_OF_A_PIECE);
         let mut at = piece.queries.0;
         while at < piece.queries.1 {
             let left = piece.queries.1 - at;
@@ -151,7 +158,6 @@ impl Attend {
             panels.push(Panel::new(self, (queries, count), query));
             at += count;
         }
-        panels
     }
 }
 

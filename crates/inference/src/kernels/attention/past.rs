@@ -84,6 +84,12 @@ pub(super) struct Strip<'a, E> {
     pub(super) scales: [&'a [f32]; 2],
 }
 
+impl<E> Default for Strip<'_, E> {
+    fn default() -> Self {
+        Self { keys: &[], values: &[], scales: [&[]; 2] }
+    }
+}
+
 impl KeyShape {
     /// Numbers from one position's values to the next position's.
     pub(super) fn value_stride(self) -> usize {
