@@ -249,11 +249,7 @@ impl Decoder {
                     experts.forward(&normed, chosen.flatten())
                 }
             };
-            match self.layers.get(index + 1).map(|next| &next.attention) {
-                Some(Attending::Heads(next)) => next.soon(),
-                Some(Attending::Latent(_)) => {}
-                None => Linear::soon([self.head()]),
-            }
+            self.soon_after(index);
             if let Some([_, norm]) = &layer.result_norms {
                 given = rms_norm(&given, norm, epsilon);
             }
@@ -267,6 +263,15 @@ impl Decoder {
             segment.cache.advance(segment.tokens);
         }
         Ok(scores)
+    }
+
+    /// Tells threads that wait what follows a layer.
+    fn soon_after(&self, layer: usize) {
+        match self.layers.get(layer + 1).map(|next| &next.attention) {
+            Some(Attending::Heads(next)) => next.soon(),
+            Some(Attending::Latent(_)) => {}
+            None => Linear::soon([self.head()]),
+        }
     }
 
     fn head(&self) -> &Linear {
