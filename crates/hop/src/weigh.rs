@@ -132,17 +132,18 @@ fn decide_span() -> Span {
     )
 }
 
+/// All at once: whoever listens looks the span up once.
 fn record(span: &Span, decision: &Decision) {
-    span.record("causeway.decision.class", decision.class.as_str());
-    span.record("causeway.decision.policy_hash", decision.trail.policy_hash.as_str());
-    span.record("causeway.decision.candidates", decision.trail.candidates.len());
-    if let Some(margin_usd) = decision.trail.margin_usd {
-        span.record("causeway.decision.margin_usd", margin_usd);
-    }
-    if let Some(winner) = decision.winner() {
-        span.record("causeway.decision.place", winner.candidate.place.as_str());
-        span.record("causeway.decision.price_usd", winner.columns.price_usd);
-        span.record("causeway.decision.waiting_usd", winner.columns.waiting_usd);
-        span.record("causeway.decision.wrong_usd", winner.columns.wrong_usd);
-    }
+    let winner = decision.winner();
+    tracing::record_all!(
+        span,
+        causeway.decision.class = decision.class.as_str(),
+        causeway.decision.policy_hash = decision.trail.policy_hash.as_str(),
+        causeway.decision.candidates = decision.trail.candidates.len(),
+        causeway.decision.margin_usd = decision.trail.margin_usd,
+        causeway.decision.place = winner.map(|winner| winner.candidate.place.as_str()),
+        causeway.decision.price_usd = winner.map(|winner| winner.columns.price_usd),
+        causeway.decision.waiting_usd = winner.map(|winner| winner.columns.waiting_usd),
+        causeway.decision.wrong_usd = winner.map(|winner| winner.columns.wrong_usd),
+    );
 }

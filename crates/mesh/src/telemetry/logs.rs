@@ -5,12 +5,15 @@ use std::fmt;
 use opentelemetry::trace::TraceContextExt as _;
 use serde_json::{Map, Value, json};
 use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Subscriber};
-use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{ParseError, Targets};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::{Context, Filter};
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use super::context::request_id;
 use super::options::LogFormat;
@@ -26,6 +29,28 @@ pub(super) struct JsonLines;
 /// Collects an event's fields.
 struct Fields(Map<String, Value>);
 
+/// Writes lines. The fields of spans are kept as they were given, and become text only where a line shows them.
+pub(super) struct Lines<L> {
+    inner: L,
+    /// Whether its lines show fields of spans.
+    spans: bool,
+}
+
+/// The fields of a span as they were given.
+#[derive(Debug, Default)]
+pub(super) struct Kept(Vec<(&'static str, Given)>);
+
+#[derive(Debug)]
+enum Given {
+    Bool(bool),
+    Signed(i64),
+    Unsigned(u64),
+    Number(f64),
+    Text(String),
+    /// What only knows how it is shown.
+    Shown(String),
+}
+
 /// The layer that writes lines in a format.
 pub(super) fn layer<S>(format: LogFormat) -> Box<dyn Layer<S> + Send + Sync>
 where
@@ -36,9 +61,116 @@ where
     match format {
         LogFormat::Text => {
             let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            Box::new(lines.event_format(TextLines { colour }))
+            Box::new(Lines::new(lines.event_format(TextLines { colour }), true))
         }
-        LogFormat::Json => Box::new(lines.event_format(JsonLines)),
+        LogFormat::Json => Box::new(Lines::new(lines.event_format(JsonLines), false)),
+    }
+}
+
+/// A filter of lines. One by targets and levels alone has no need to look at each span that is entered.
+pub(super) fn filter<S>(text: &str) -> Result<Box<dyn Filter<S> + Send + Sync>, ParseError>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let of_spans = EnvFilter::try_new(text)?;
+    match text.parse::<Targets>() {
+        Ok(targets) if !text.contains(['[', '{']) => Ok(Box::new(targets)),
+        _ => Ok(Box::new(of_spans)),
+    }
+}
+
+// === impl Lines ===
+
+impl<L> Lines<L> {
+    pub(super) fn new(inner: L, spans: bool) -> Self {
+        Self { inner, spans }
+    }
+}
+
+impl<S, L> Layer<S> for Lines<L>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    L: Layer<S>,
+{
+    fn on_layer(&mut self, subscriber: &mut S) {
+        self.inner.on_layer(subscriber);
+    }
+
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        if let Some(span) = context.span(id).filter(|_| self.spans) {
+            let mut kept = Kept::default();
+            attributes.record(&mut kept);
+            span.extensions_mut().replace(kept);
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        if let Some(span) = context.span(id).filter(|_| self.spans)
+            && let Some(kept) = span.extensions_mut().get_mut::<Kept>()
+        {
+            values.record(kept);
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        self.inner.on_event(event, context);
+    }
+}
+
+// === impl Kept ===
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, (name, given)) in self.0.iter().enumerate() {
+            let gap = if place == 0 { "" } else { " " };
+            write!(f, "{gap}{name}=")?;
+            match given {
+                Given::Bool(value) => write!(f, "{value}"),
+                Given::Signed(value) => write!(f, "{value}"),
+                Given::Unsigned(value) => write!(f, "{value}"),
+                Given::Number(value) => write!(f, "{value:?}"),
+                Given::Text(value) => write!(f, "{value:?}"),
+                Given::Shown(value) => f.write_str(value),
+            }?;
+        }
+        Ok(())
+    }
+}
+
+impl Kept {
+    /// Whether no field was given.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn keep(&mut self, field: &Field, given: Given) {
+        self.0.push((field.name(), given));
+    }
+}
+
+impl Visit for Kept {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.keep(field, Given::Number(value));
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.keep(field, Given::Signed(value));
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.keep(field, Given::Unsigned(value));
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.keep(field, Given::Bool(value));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.keep(field, Given::Text(value.to_owned()));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.keep(field, Given::Shown(format!("{value:?}")));
     }
 }
 

@@ -15,7 +15,7 @@ use tracing::level_filters::LevelFilter;
 use tracing::subscriber::SetGlobalDefaultError;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _, Registry};
+use tracing_subscriber::{Layer as _, Registry};
 
 use super::logs;
 use super::meters::Meter;
@@ -76,7 +76,7 @@ impl Telemetry {
     /// # Errors
     /// A filter or an endpoint that cannot be used, or a second start.
     pub fn start(options: &TelemetryOptions, service: &'static str) -> Result<TelemetryGuard, Error> {
-        let filter = EnvFilter::try_new(&options.log_filter)
+        let filter = logs::filter(&options.log_filter)
             .map_err(|source| Error::Filter { filter: options.log_filter.clone(), source })?;
         let provider = provider(options, service)?.build();
         let tracer = provider.tracer("causeway");

@@ -8,7 +8,7 @@ use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::fmt::format::DefaultFields;
 use tracing_subscriber::fmt::{FormatEvent, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _, Registry};
+use tracing_subscriber::{Layer as _, Registry};
 
 use super::*;
 use crate::rig;
@@ -64,7 +64,8 @@ where
         .with_filter(start::traced_targets());
     let logs =
         tracing_subscriber::fmt::layer().with_ansi(false).event_format(format).with_writer(lines.clone());
-    let subscriber = Registry::default().with(logs.with_filter(EnvFilter::new(level))).with(traces);
+    let logs = logs::Lines::new(logs, true).with_filter(logs::filter(level).unwrap());
+    let subscriber = Registry::default().with(logs).with(traces);
     let guard = tracing::subscriber::set_default(subscriber);
     Watch { provider, spans, lines, _guard: guard }
 }
@@ -239,6 +240,26 @@ async fn every_line_of_a_call_names_its_request_and_its_trace_in_both_formats() 
         }
         assert!(!line.contains(char::is_control), "{line:?}");
         assert_eq!(line.contains("grpc.server{") && line.contains(":attempt: "), level == "info", "{line}");
+    }
+}
+
+#[test]
+fn lines_show_the_fields_of_spans_as_they_were_given_then_and_later() {
+    for filter in ["info", "mesh=info", "[call]=info,info"] {
+        let text = watch_in(text::TextLines { colour: false }, filter);
+        let unset = tracing::field::Empty;
+        let span =
+            tracing::info_span!("call", yes = true, low = -3, high = 7_u64, half = 0.5, text = "a b", unset);
+        span.in_scope(|| tracing::info!("before"));
+        span.record("unset", tracing::field::debug(Some(1)));
+        span.in_scope(|| tracing::info!("after"));
+        span.in_scope(|| tracing::debug!("less"));
+        let lines = text.lines();
+        let shown = "call{yes=true low=-3 high=7 half=0.5 text=\"a b\"";
+        assert_eq!(lines.lines().count(), 2, "{lines}");
+        for (line, rest) in lines.lines().zip(["}: ", " unset=Some(1)}: "]) {
+            assert!(line.contains(&format!("{shown}{rest}")), "{filter}: {line}");
+        }
     }
 }
 

@@ -6,10 +6,10 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
-use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::logs::belongs_to;
+use super::logs::{Kept, belongs_to};
 
 /// Time, level, the spans with their fields, target, message, the event's fields, and the call that it belongs to.
 ///
@@ -49,7 +49,7 @@ where
         for span in context.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
             line.push_str(span.name());
             let extensions = span.extensions();
-            let fields = extensions.get::<FormattedFields<N>>().filter(|fields| !fields.is_empty());
+            let fields = extensions.get::<Kept>().filter(|fields| !fields.is_empty());
             if let Some(fields) = fields {
                 write!(line, "{{{fields}}}")?;
             }
