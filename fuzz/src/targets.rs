@@ -28,9 +28,10 @@ pub struct Target {
 }
 
 /// Every target.
-pub const ALL: [Target; 8] = [
+pub const ALL: [Target; 9] = [
     Target { name: "connection", run: connection::send, seeds: || vec![connection::recorded()] },
     Target { name: "message", run: message, seeds: messages },
+    Target { name: "passed", run: passed, seeds: passed_on },
     Target { name: "request", run: resumed, seeds: || vec![request().encode_to_vec()] },
     Target { name: "report", run: report, seeds: || vec![reported().encode_to_vec()] },
     Target { name: "policy", run: rules, seeds: policies },
@@ -112,6 +113,29 @@ fn messages() -> Vec<Vec<u8>> {
         reported().encode_to_vec(),
         v1::GenerateEvent { event: Some(event) }.encode_to_vec(),
     ]
+}
+
+/// What the router passes on is what it would have decoded and encoded again, and is refused where that is.
+fn passed(bytes: &[u8]) {
+    let decoded = v1::GenerateEvent::decode(bytes);
+    let passed = router::relay::Event::read(bytes.to_vec().into()).and_then(router::relay::Event::message);
+    match (passed, decoded) {
+        // Not the messages themselves: a number that is none is not itself.
+        (Ok(passed), Ok(decoded)) => assert_eq!(passed.encode_to_vec(), decoded.encode_to_vec()),
+        (passed, decoded) => assert_eq!(passed.is_err(), decoded.is_err(), "one of them was refused"),
+    }
+}
+
+fn passed_on() -> Vec<Vec<u8>> {
+    let delta = v1::Delta {
+        text: " word".to_owned(),
+        token_ids: vec![7, 70_000],
+        first_token_index: 3,
+        ..v1::Delta::default()
+    };
+    let done = v1::Done { place: "slow/a".to_owned(), cache_blocks: vec![1], ..v1::Done::default() };
+    let events = [v1::generate_event::Event::Delta(delta), v1::generate_event::Event::Done(done)];
+    events.into_iter().map(|event| v1::GenerateEvent { event: Some(event) }.encode_to_vec()).collect()
 }
 
 fn report(bytes: &[u8]) {

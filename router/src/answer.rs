@@ -8,7 +8,6 @@ use futures_util::Stream;
 use hop::{Asked, Shown};
 use policy::Excluded;
 use proto::v1;
-use proto::v1::generate_event::Event;
 use tokio::time::{Instant, timeout};
 use tonic::Status;
 use tracing::{Instrument as _, Span, field};
@@ -17,13 +16,14 @@ use crate::dispatch::below::{broken, following, outcome};
 use crate::dispatch::{Begun, Dispatch, Leg};
 use crate::error::Error;
 use crate::fleet::{Outcome, Trailing};
+use crate::relay::{Event, Started};
 
 /// An answer that has begun.
 #[derive(Debug)]
 pub(crate) struct Answer {
     dispatch: Dispatch,
     asked: Asked,
-    started: v1::Started,
+    started: Started,
     /// The event that it began with.
     first: Option<Event>,
     leg: Leg,
@@ -68,14 +68,14 @@ impl Answer {
     }
 
     /// Everything that the caller is sent, from `started` to `done`.
-    pub(crate) fn stream(mut self) -> impl Stream<Item = Result<v1::GenerateEvent, Status>> + Send + 'static {
+    pub(crate) fn stream(mut self) -> impl Stream<Item = Result<Event, Status>> + Send + 'static {
         stream! {
-            yield Ok(event(Event::Started(self.started.clone())));
+            yield Ok(Event::Started(self.begins()));
             loop {
                 match self.next().await {
                     Next::Event(Event::Done(done)) => {
                         let (done, trailing) = self.done(done);
-                        yield Ok(event(Event::Done(done)));
+                        yield Ok(Event::Done(done));
                         trailing.heed().await;
                         return;
                     }
@@ -84,12 +84,12 @@ impl Answer {
                     Next::Event(shown) => {
                         self.shows(&shown);
                         let before = Instant::now();
-                        yield Ok(event(shown));
+                        yield Ok(shown);
                         self.leg.lease.held_up(before.elapsed());
                     }
                     Next::Lost => {
                         // What came until then stands, and its caller is told that it is not all.
-                        yield Ok(event(Event::Done(self.interrupted())));
+                        yield Ok(Event::Done(self.interrupted()));
                         return;
                     }
                     Next::Broken(status) => {
@@ -106,6 +106,12 @@ impl Answer {
         }
     }
 
+    /// The beginning, which nobody asks for its decisions afterwards.
+    fn begins(&mut self) -> Started {
+        let decisions = std::mem::take(&mut self.started.decisions);
+        Started { decisions, ..self.started.clone() }
+    }
+
     async fn next(&mut self) -> Next {
         if let Some(first) = self.first.take() {
             return Next::Event(first);
@@ -115,7 +121,8 @@ impl Answer {
             match timeout(patience, following(&mut self.leg.rest)).await {
                 Ok(Ok(event)) => return Next::Event(event),
                 Ok(Err(status)) => break status,
-                Err(_) => match self.look_elsewhere().await {
+                // Apart, for it is as large as a whole request, and every answer would hold room for it.
+                Err(_) => match Box::pin(self.look_elsewhere()).await {
                     Ok(Some(event)) => return Next::Event(event),
                     // There is nobody else yet.
                     Ok(None) => patience = patience.saturating_mul(2),
@@ -123,12 +130,17 @@ impl Answer {
                 },
             }
         };
-        let error = broken(self.leg.lease.place(), &status);
+        Box::pin(self.broke_off(&status)).await
+    }
+
+    /// The worker is gone with this status: another goes on, or the answer ends.
+    async fn broke_off(&mut self, status: &Status) -> Next {
+        let error = broken(self.leg.lease.place(), status);
         if self.leg.rest.is_over() {
             // The worker has done nothing wrong.
             return Next::Unread(error.status());
         }
-        self.leg.lease.ended(outcome(&status));
+        self.leg.lease.ended(outcome(status));
         self.leg.span.record("error.type", field::debug(status.code()));
         tracing::warn!(parent: &self.leg.span, %error, "an answer broke off");
         if !error.is_retryable() {
@@ -207,14 +219,17 @@ impl Answer {
         let mut lost = std::mem::replace(&mut self.leg, Leg { stake: leg.stake.resumed(), ..leg });
         lost.lease.ended(Outcome::Failed);
         self.lost.push(Excluded::new(lost.lease.place().clone(), "it was lost earlier in this answer"));
-        let so_far = lost.stake.interrupted(&self.started);
+        let so_far = lost.stake.interrupted(&self.started.summary());
         self.earlier.add(&so_far);
         self.earlier.usd += outrun_usd;
         Some(first)
     }
 
     fn shows(&mut self, shown: &Event) {
-        let tokens = self.shown.take(shown);
+        let tokens = match shown {
+            Event::Delta(delta) => delta.shown_in(&mut self.shown),
+            _ => self.shown.take_action(),
+        };
         self.leg.lease.came(tokens);
         self.leg.lease.shows(shown);
         self.leg.stake.shows(tokens);
@@ -240,7 +255,7 @@ impl Answer {
     fn interrupted(self) -> v1::Done {
         let Self { leg, earlier, started, .. } = self;
         let place = leg.lease.place().to_string();
-        let done = leg.stake.interrupted(&started);
+        let done = leg.stake.interrupted(&started.summary());
         let place = if earlier.workers == 0 { done.place } else { place };
         earlier.into_total(v1::Done { place, ..done })
     }
@@ -266,8 +281,4 @@ impl Earlier {
         (done.usage, done.price_usd) = (Some(usage), done.price_usd + self.usd);
         done
     }
-}
-
-fn event(event: Event) -> v1::GenerateEvent {
-    v1::GenerateEvent { event: Some(event) }
 }

@@ -7,11 +7,11 @@ mod turn;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use hop::{Asked, Desk, Stake, Weighed};
 use mesh::retry::Budget;
 use policy::{Candidate, Decision, Excluded, Facts, Name, Placement, Rules};
-use proto::v1;
-use proto::v1::generate_event::Event;
+use prost::Message as _;
 use tracing::{Span, field};
 
 use self::below::{Rest, judge};
@@ -23,6 +23,7 @@ use crate::fleet::prefix::Prompt;
 use crate::fleet::{Ask, Fleet, Lease, Offer, Wanted, seen_by};
 use crate::flow::Asker;
 use crate::predict::Work;
+use crate::relay::{Event, Started};
 
 /// What one message of a worker's stream may hold, bytes.
 const EVENT_BYTES_MAX: usize = 1 << 20;
@@ -51,7 +52,7 @@ pub(crate) struct Dispatch {
 /// An answer that has begun somewhere, and the event it began with.
 #[derive(Debug)]
 pub(crate) struct Begun {
-    pub(crate) started: v1::Started,
+    pub(crate) started: Started,
     pub(crate) first: Event,
     pub(crate) leg: Leg,
     /// What the attempt beside it cost that it outran, US dollars.
@@ -72,7 +73,8 @@ struct Attempt {
     /// Counted from 1.
     number: u32,
     place: Placement,
-    decision: v1::Decision,
+    /// As a `causeway.v1.Decision`.
+    decision: Bytes,
     stake: Stake,
     work: Work,
     prompt: Prompt,
@@ -197,7 +199,7 @@ impl Dispatch {
             return Err(Error::NoPlace { removed: removed(&decision), failures: std::mem::take(failures) });
         };
         work.prompt_tokens = work.prompt_tokens.saturating_add(turn::resumed_tokens(asked));
-        let decision = wire;
+        let decision = Bytes::from(wire.encode_to_vec());
         Ok(Attempt { number, place, decision, stake, work, prompt, beside: None, seconds, lease: None })
     }
 

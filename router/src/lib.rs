@@ -8,6 +8,7 @@ mod flow;
 mod fleet;
 mod dispatch;
 mod answer;
+pub mod relay;
 mod outlook;
 mod error;
 

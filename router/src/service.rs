@@ -17,6 +17,7 @@ use tonic::{Request, Response, Status};
 use crate::dispatch::Dispatch;
 use crate::error::Error;
 use crate::fleet::Place;
+use crate::relay::{Event, Events, Generates};
 
 /// Serves `Generation`.
 #[derive(Clone, Debug)]
@@ -76,20 +77,30 @@ impl Service {
     }
 }
 
-#[tonic::async_trait]
-impl Generation for Service {
-    type GenerateStream = BoxStream<'static, Result<v1::GenerateEvent, Status>>;
-
-    async fn generate(
-        &self,
-        request: Request<v1::GenerateRequest>,
-    ) -> Result<Response<Self::GenerateStream>, Status> {
-        let answer = async { self.dispatch.clone().begin(self.ask(self.welcome(request)?)?).await };
+impl Generates for Service {
+    async fn events(self, request: Request<v1::GenerateRequest>) -> Result<Events, Status> {
+        let asked = self.welcome(request).and_then(|request| self.ask(request));
+        let answer = async { self.dispatch.begin(asked?).await };
         let answer = answer.await.map_err(|error| {
             tracing::info!(%error, retryable = error.is_retryable(), "a request was not answered");
             error.status()
         })?;
-        Ok(Response::new(answer.stream().boxed()))
+        Ok(answer.stream().boxed())
+    }
+}
+
+#[tonic::async_trait]
+impl Generation for Service {
+    type GenerateStream = BoxStream<'static, Result<v1::GenerateEvent, Status>>;
+
+    /// For those that cannot pass events on as they are.
+    async fn generate(
+        &self,
+        request: Request<v1::GenerateRequest>,
+    ) -> Result<Response<Self::GenerateStream>, Status> {
+        let message = |event: Event| event.message().map_err(|error| Status::internal(error.to_string()));
+        let events = self.clone().events(request).await?;
+        Ok(Response::new(events.map(move |event| event.and_then(message)).boxed()))
     }
 
     async fn give_feedback(

@@ -12,6 +12,7 @@ use tower::ServiceBuilder;
 
 use crate::config::Options;
 use crate::outlook::Outlooks;
+use crate::relay::Generating;
 use crate::service::Service;
 
 /// What every request passes.
@@ -32,7 +33,7 @@ pub(crate) fn stack(
     presence: Routes,
 ) -> Stack {
     let limits = &options.limits;
-    let generation = GenerationServer::new(service).max_decoding_message_size(limits.request_bytes_max);
+    let generation = Generating::new(service, limits.request_bytes_max);
     let routes = presence
         // Whoever watches an outlook does so for as long as both ends live: only answers have a deadline.
         .add_service(ProspectServer::new(outlooks).max_decoding_message_size(WATCH_BYTES_MAX))

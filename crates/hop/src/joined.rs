@@ -14,9 +14,8 @@ pub const EVENTS: Joining<v1::GenerateEvent> = Joining { bytes, join };
 
 /// About as many as it holds; what is not text is small and comes once.
 fn bytes(event: &v1::GenerateEvent) -> usize {
-    let Some(Event::Delta(delta)) = &event.event else { return EVENT_BYTES };
-    let tops: usize = delta.logprobs.iter().map(|token| 1 + token.top.len()).sum();
-    EVENT_BYTES + delta.text.len() + size_of_val(delta.token_ids.as_slice()) + tops * TOP_BYTES
+    let Some(Event::Delta(delta)) = &event.event else { return event_bytes(0, 0) };
+    delta_bytes(delta)
 }
 
 fn join(earlier: &mut v1::GenerateEvent, mut later: v1::GenerateEvent) -> Option<v1::GenerateEvent> {
@@ -24,8 +23,27 @@ fn join(earlier: &mut v1::GenerateEvent, mut later: v1::GenerateEvent) -> Option
     else {
         return Some(later);
     };
-    if !follows(before, after) {
-        return Some(later);
+    *after = join_deltas(before, std::mem::take(after))?;
+    Some(later)
+}
+
+/// About as many bytes as an event holds, of so many bytes of text and so many tokens.
+#[must_use]
+pub fn event_bytes(text_bytes: usize, tokens: usize) -> usize {
+    EVENT_BYTES + text_bytes + tokens * size_of::<u32>()
+}
+
+/// About as many bytes as a delta's event holds.
+#[must_use]
+pub fn delta_bytes(delta: &v1::Delta) -> usize {
+    let tops: usize = delta.logprobs.iter().map(|token| 1 + token.top.len()).sum();
+    event_bytes(delta.text.len(), delta.token_ids.len()) + tops * TOP_BYTES
+}
+
+/// Takes the later of two deltas into the earlier one, or gives it back where they cannot be one.
+pub fn join_deltas(before: &mut v1::Delta, mut after: v1::Delta) -> Option<v1::Delta> {
+    if !follows(before, &after) {
+        return Some(after);
     }
     before.text.push_str(&after.text);
     before.token_ids.append(&mut after.token_ids);

@@ -24,7 +24,7 @@ mod error;
 
 pub use desk::Desk;
 pub use error::{Error, listed};
-pub use joined::EVENTS;
+pub use joined::{EVENTS, delta_bytes, event_bytes, join_deltas};
 pub use options::{BudgetOptions, DeskOptions, FeedbackOptions, RetryOptions};
 pub use policies::{Policies, Reader, load};
 pub use request::{Reading, Requests, hold};

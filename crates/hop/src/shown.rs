@@ -35,17 +35,27 @@ impl Shown {
         u32::try_from(self.token_ids.len() - self.given).unwrap_or(u32::MAX)
     }
 
-    /// Takes note of an event; how many tokens it shows. An action is the work of at least one.
+    /// Takes note of an event; how many tokens it shows.
     pub fn take(&mut self, event: &Event) -> u32 {
-        let Event::Delta(delta) = event else {
-            self.whole = false;
-            return 1;
-        };
-        let follows = usize::try_from(delta.first_token_index).is_ok_and(|at| at == self.token_ids.len());
-        let named = !delta.token_ids.is_empty() || delta.text.is_empty();
-        self.whole &= named && (follows || delta.token_ids.is_empty());
-        self.token_ids.extend_from_slice(&delta.token_ids);
-        u32::try_from(delta.token_ids.len()).unwrap_or(u32::MAX).max(1)
+        let Event::Delta(delta) = event else { return self.take_action() };
+        self.take_tokens(delta.first_token_index, delta.token_ids.iter().copied(), delta.text.is_empty())
+    }
+
+    /// Takes note of an action, which is the work of at least one token; so many.
+    pub fn take_action(&mut self) -> u32 {
+        self.whole = false;
+        1
+    }
+
+    /// Takes note of tokens from the one of this index on, and whether no text came with them; how many they are.
+    pub fn take_tokens(&mut self, first: u32, ids: impl Iterator<Item = u32>, textless: bool) -> u32 {
+        let before = self.token_ids.len();
+        self.token_ids.extend(ids);
+        let count = self.token_ids.len() - before;
+        let follows = usize::try_from(first).is_ok_and(|at| at == before);
+        let named = count > 0 || textless;
+        self.whole &= named && (follows || count == 0);
+        u32::try_from(count).unwrap_or(u32::MAX).max(1)
     }
 
     /// What whoever has the model of this hash is to go on after. `None`: nobody can.

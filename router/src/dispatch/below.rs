@@ -5,12 +5,11 @@ use std::time::Duration;
 use mesh::admit::RETRY_PUSHBACK;
 use mesh::connect::Intake;
 use policy::Name;
-use proto::v1;
-use proto::v1::generate_event::Event;
 use tonic::{Code, Status, Streaming};
 
 use crate::error::{Error, Failure};
 use crate::fleet::Outcome;
+use crate::relay::{Event, Started};
 
 /// A worker's words in a message to the caller, characters.
 pub(crate) const MESSAGE_CHARS_MAX: usize = 512;
@@ -18,12 +17,13 @@ pub(crate) const MESSAGE_CHARS_MAX: usize = 512;
 pub(crate) const PUSHBACK_MAX: Duration = Duration::from_secs(60);
 
 /// The rest of an answer, taken in as it comes: a caller that does not read holds up no other's.
-pub(crate) type Rest = Intake<v1::GenerateEvent, Streaming<v1::GenerateEvent>>;
+pub(crate) type Rest = Intake<Event, Streaming<Event>>;
 
 /// What the place below says of its own start. A router below has decided too, and its choice of place is the one
 /// that counts; a worker below does not know what it is called here.
-pub(crate) fn merge(started: &mut v1::Started, downstream: v1::Started) {
+pub(crate) fn merge(started: &mut Started, downstream: Started) -> Result<(), Status> {
     if downstream.decisions.len() > started.decisions.len() {
+        downstream.check().map_err(|error| Status::internal(error.to_string()))?;
         started.decisions = downstream.decisions;
         if !downstream.place.is_empty() {
             started.place = downstream.place;
@@ -31,13 +31,14 @@ pub(crate) fn merge(started: &mut v1::Started, downstream: v1::Started) {
     }
     started.attempt = started.attempt.saturating_add(downstream.attempt.saturating_sub(1));
     started.model_hash = downstream.model_hash;
+    Ok(())
 }
 
 /// The next event, or why there is none; an answer that ends without `done` is not complete.
 pub(crate) async fn following(rest: &mut Rest) -> Result<Event, Status> {
-    while let Some(message) = rest.message().await? {
+    while let Some(event) = rest.message().await? {
         // Events that this version does not know are left out.
-        if let Some(event) = message.event {
+        if !matches!(event, Event::Unknown) {
             return Ok(event);
         }
     }

@@ -7,17 +7,18 @@ use futures_util::future::BoxFuture;
 use hop::{Asked, Stake};
 use mesh::connect::Channel;
 use policy::{Excluded, Name};
+use prost::Message as _;
 use proto::v1;
-use proto::v1::generate_event::Event;
-use proto::v1::generation_client::GenerationClient;
 use tokio::time::sleep;
-use tonic::Status;
+use tonic::client::Grpc;
+use tonic::{GrpcMethod, Status};
 use tracing::{Instrument as _, Span, field};
 
 use super::below::{Rest, following, merge, outcome};
 use super::turn::is_resumed;
 use super::{Attempt, Begun, Dispatch, EVENT_BYTES_MAX, Leg};
 use crate::fleet::{Lease, prefix};
+use crate::relay::{EVENTS, Event, GENERATE, Outgoing, Sending, Started};
 
 /// Why nothing could be sent.
 const GONE: &str = "the worker has left the fleet";
@@ -39,7 +40,7 @@ pub(super) struct Sent {
 
 /// What a worker began with.
 struct Reply {
-    started: v1::Started,
+    started: Started,
     first: Event,
     rest: Rest,
 }
@@ -76,19 +77,19 @@ impl Dispatch {
             return Sent { number, place, stake, lease: None, span, predicted: None, earlier, reply };
         };
         let mut request = asked.request.clone();
-        request.decisions.push(decision);
         stake.bind(&mut request);
         let salt = request.cache.as_ref().map_or("", |cache| &cache.salt);
         let salt = prefix::salt(&asked.facts.tenant, salt);
         request.cache = Some(v1::CacheUse { salt, blocks_wanted: true });
-        let started = v1::Started {
+        let before = request.decisions.iter().map(|before| before.encode_to_vec().into());
+        let started = Started {
             request_id: request.request_id.clone(),
-            decisions: request.decisions.clone(),
+            decisions: before.chain([decision.clone()]).collect(),
             place: place.to_string(),
             attempt: number,
             model_hash: String::new(),
         };
-        let mut call = tonic::Request::new(request);
+        let mut call = tonic::Request::new(Outgoing { request, decision });
         if let Some(deadline) = asked.deadline {
             mesh::deadline::propagate(&mut call, deadline);
         }
@@ -107,10 +108,14 @@ impl Dispatch {
             reply = reply => Err(reply),
             late = self.late(asked, place, predicted.filter(|_| *earlier == 0)) => Ok(late),
         };
-        let late = match late {
-            Ok(late) => late,
-            Err(reply) => return first.ended(reply).map_err(|failed| vec![failed]),
-        };
+        match late {
+            Ok(late) => Box::pin(self.both(asked, first, late)).await,
+            Err(reply) => first.ended(reply).map_err(|failed| vec![failed]),
+        }
+    }
+
+    /// Sends another attempt beside one that is late, if there is a place for it; whichever begins first has the answer.
+    async fn both(&self, asked: &mut Asked, mut first: Sent, late: Late) -> Result<Begun, Vec<Failed>> {
         let Some(mut second) = self.beside(asked, &first, late) else {
             let reply = (&mut first.reply).await;
             return first.ended(reply).map_err(|failed| vec![failed]);
@@ -237,14 +242,16 @@ impl Late {
 /// Calls a worker, up to the first event that shows something of the answer.
 async fn reply(
     channel: Channel,
-    call: tonic::Request<v1::GenerateRequest>,
-    mut started: v1::Started,
+    mut call: tonic::Request<Outgoing>,
+    mut started: Started,
 ) -> Result<Reply, Status> {
-    let mut client = GenerationClient::new(channel.clone()).max_decoding_message_size(EVENT_BYTES_MAX);
-    let mut rest = channel.take_in(client.generate(call).await?.into_inner(), hop::EVENTS);
+    let mut client = Grpc::new(channel.clone()).max_decoding_message_size(EVENT_BYTES_MAX);
+    call.extensions_mut().insert(GrpcMethod::new("causeway.v1.Generation", "Generate"));
+    let answer = client.server_streaming(call, GENERATE, Sending).await?;
+    let mut rest = channel.take_in(answer.into_inner(), EVENTS);
     loop {
         match following(&mut rest).await? {
-            Event::Started(downstream) => merge(&mut started, downstream),
+            Event::Started(downstream) => merge(&mut started, downstream)?,
             first => return Ok(Reply { started, first, rest }),
         }
     }

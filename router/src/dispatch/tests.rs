@@ -2,44 +2,52 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use policy::Name;
+use prost::Message as _;
 use proto::v1;
 use tonic::{Code, Status};
 
 use super::below::{MESSAGE_CHARS_MAX, PUSHBACK_MAX, broken, judge, merge};
 use crate::error::Error;
+use crate::relay::Started;
 
 #[test]
 fn a_start_below_is_merged_by_whether_it_decided() {
-    let decision = |hop: &str| v1::Decision { hop: hop.into(), ..Default::default() };
-    let check = |downstream: v1::Started, place: &str, attempt: u32, hops: usize| {
-        let mut started = v1::Started {
+    let decision = |hop: &str| {
+        let decision = v1::Decision { hop: hop.into(), ..Default::default() };
+        Bytes::from(decision.encode_to_vec())
+    };
+    let check = |downstream: Started, place: &str, attempt: u32, hops: usize| {
+        let mut started = Started {
             decisions: vec![decision("edge-agent"), decision("router")],
             place: "cloud/a".into(),
             attempt: 2,
             ..Default::default()
         };
-        merge(&mut started, downstream);
+        merge(&mut started, downstream).expect("all decisions are sound");
         assert_eq!(
             (started.place.as_str(), started.attempt, started.decisions.len()),
             (place, attempt, hops)
         );
     };
     // A worker, which may count its attempts or not, and may repeat the decisions or not.
-    check(v1::Started::default(), "cloud/a", 2, 2);
-    check(v1::Started { place: "worker".into(), attempt: 1, ..Default::default() }, "cloud/a", 2, 2);
+    check(Started::default(), "cloud/a", 2, 2);
+    check(Started { place: "worker".into(), attempt: 1, ..Default::default() }, "cloud/a", 2, 2);
     let echo = vec![decision("edge-agent"), decision("router")];
-    check(
-        v1::Started { place: "worker".into(), decisions: echo.clone(), ..Default::default() },
-        "cloud/a",
-        2,
-        2,
-    );
+    check(Started { place: "worker".into(), decisions: echo.clone(), ..Default::default() }, "cloud/a", 2, 2);
     // A router.
     let decisions = [echo, vec![decision("router")]].concat();
-    let below = v1::Started { place: "moe/b".into(), attempt: 2, decisions, ..Default::default() };
+    let below = Started { place: "moe/b".into(), attempt: 2, decisions, ..Default::default() };
     check(below.clone(), "moe/b", 3, 3);
-    check(v1::Started { attempt: u32::MAX, ..below }, "moe/b", u32::MAX, 3);
+    check(Started { attempt: u32::MAX, ..below }, "moe/b", u32::MAX, 3);
+}
+
+#[test]
+fn what_a_place_below_calls_a_decision_is_one_or_the_answer_is_refused() {
+    let decisions = vec![Bytes::from_static(b"\x0a\xff")];
+    let refused = merge(&mut Started::default(), Started { decisions, ..Default::default() });
+    assert_eq!(refused.expect_err("it is none").code(), Code::Internal);
 }
 
 #[test]

@@ -32,7 +32,7 @@ impl Dispatch {
         }
         match self.take(asked, &mut attempt) {
             None => Ok(attempt),
-            Some(lane) => self.in_turn(asked, (lane, attempt), failures).await,
+            Some(lane) => Box::pin(self.in_turn(asked, (lane, attempt), failures)).await,
         }
     }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 use mesh::connect::Channel;
 use policy::Name;
 use proto::v1;
-use proto::v1::generate_event::Event;
 use tokio::time::Instant;
 use tonic::Streaming;
 
@@ -17,6 +16,7 @@ use super::predict::Ticket;
 use super::prefix::Held;
 use super::trailing::Trailing;
 use crate::flow::Taken;
+use crate::relay::Event;
 
 /// A stream whose reader held it up for more than this share of its time says nothing of the worker.
 const HELD_UP_MAX: f64 = 0.1;
@@ -138,7 +138,7 @@ impl Lease {
     }
 
     /// What stands behind the last event of its answer.
-    pub(crate) fn trailing(&self, rest: Option<Streaming<v1::GenerateEvent>>) -> Trailing {
+    pub(crate) fn trailing(&self, rest: Option<Streaming<Event>>) -> Trailing {
         Trailing::new(self.entry.clone(), rest)
     }
 

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use prost::Message as _;
 use proto::orca::{self, OrcaLoadReport};
-use proto::v1;
 use tokio::time::{Instant, timeout};
 use tonic::Streaming;
 use tonic::metadata::MetadataMap;
 
 use super::entry::Entry;
+use crate::relay::Event;
 
 /// Trailers follow the last event at once; a caller's answer does not wait longer for its end than this.
 const WAIT_MAX: Duration = Duration::from_millis(100);
@@ -21,13 +21,13 @@ const INTERVAL: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(crate) struct Trailing {
     entry: Arc<Entry>,
-    rest: Option<Streaming<v1::GenerateEvent>>,
+    rest: Option<Streaming<Event>>,
 }
 
 // === impl Trailing ===
 
 impl Trailing {
-    pub(super) fn new(entry: Arc<Entry>, rest: Option<Streaming<v1::GenerateEvent>>) -> Self {
+    pub(super) fn new(entry: Arc<Entry>, rest: Option<Streaming<Event>>) -> Self {
         Self { entry, rest }
     }
 

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use proto::v1;
-use proto::v1::generate_event::Event;
 
 use super::super::roster::Number;
 use super::asked::answer_role;
 use super::{Chain, Matches, Prefixes, Prompt, Told, way};
+use crate::relay::Event;
 
 /// Weight of the newest answer in what predictions are trusted for.
 const TRUST_WEIGHT: f64 = 0.05;
@@ -152,9 +152,9 @@ impl Held {
         match shown {
             Event::Delta(delta) if self.follows => {
                 let end = self.chain.cuts().last().map_or(0, |cut| cut.end);
-                let bytes = (end - self.chain.prompt_end()) as usize + delta.text.len();
+                let bytes = (end - self.chain.prompt_end()) as usize + delta.text().len();
                 self.follows = bytes <= ANSWER_BYTES_MAX;
-                self.chain.say(answer_role(), delta.text.as_bytes());
+                self.chain.say(answer_role(), delta.text());
             }
             _ => self.follows = false,
         }

@@ -1,0 +1,137 @@
+//! How events and requests enter and leave the wire of this hop, with buffers as small as they are.
+
+use bytes::{Buf as _, BufMut as _, Bytes};
+use prost::Message as _;
+use proto::v1;
+use tonic::Status;
+use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+
+use super::Event;
+
+/// A buffer that a call begins with, bytes: it holds a few tokens, and grows with what is larger.
+const BUFFER_BYTES: usize = 1 << 10;
+/// Events that are there at once leave together, up to so many bytes.
+const TOGETHER_BYTES: usize = 32 << 10;
+
+/// `decisions` of a request: its number, and that a length follows.
+const DECISIONS: u8 = 13 << 3 | 2;
+
+/// What a caller sends, and is sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Passing;
+
+/// What a worker is sent, and sends.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sending;
+
+/// A request on its way to a worker.
+#[derive(Clone, Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) request: v1::GenerateRequest,
+    /// What was decided here, as a `causeway.v1.Decision`: the last of the request's.
+    pub(crate) decision: Bytes,
+}
+
+fn settings() -> BufferSettings {
+    BufferSettings::new(BUFFER_BYTES, TOGETHER_BYTES)
+}
+
+/// In the words of other calls, which [`mesh::message`] knows.
+fn unreadable(error: prost::DecodeError) -> Status {
+    Status::internal(error.to_string())
+}
+
+impl Codec for Passing {
+    type Encode = Event;
+    type Decode = v1::GenerateRequest;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        *self
+    }
+
+    fn decoder(&mut self) -> Self {
+        *self
+    }
+}
+
+impl Encoder for Passing {
+    type Item = Event;
+    type Error = Status;
+
+    fn encode(&mut self, event: Event, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        event.write(to);
+        Ok(())
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        settings()
+    }
+}
+
+impl Decoder for Passing {
+    type Item = v1::GenerateRequest;
+    type Error = Status;
+
+    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<v1::GenerateRequest>, Status> {
+        let message = from.copy_to_bytes(from.remaining());
+        v1::GenerateRequest::decode(message.as_ref()).map(Some).map_err(unreadable)
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        settings()
+    }
+}
+
+impl Codec for Sending {
+    type Encode = Outgoing;
+    type Decode = Event;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        *self
+    }
+
+    fn decoder(&mut self) -> Self {
+        *self
+    }
+}
+
+impl Encoder for Sending {
+    type Item = Outgoing;
+    type Error = Status;
+
+    fn encode(
+        &mut self,
+        Outgoing { request, decision }: Outgoing,
+        to: &mut EncodeBuf<'_>,
+    ) -> Result<(), Status> {
+        let length = prost::length_delimiter_len(decision.len()) + decision.len();
+        to.reserve(request.encoded_len() + 1 + length);
+        let full = |error: prost::EncodeError| Status::internal(error.to_string());
+        request.encode(to).map_err(full)?;
+        to.put_u8(DECISIONS);
+        prost::encode_length_delimiter(decision.len(), to).map_err(full)?;
+        to.put(decision);
+        Ok(())
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        settings()
+    }
+}
+
+impl Decoder for Sending {
+    type Item = Event;
+    type Error = Status;
+
+    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Event>, Status> {
+        Event::read(from.copy_to_bytes(from.remaining())).map(Some).map_err(unreadable)
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        settings()
+    }
+}
