@@ -1,14 +1,18 @@
 //! One answer on its way to the caller. When its worker is lost or stalls, another of the same model goes on after the
 //! last token that was shown: the caller sees one answer, no token twice and none left out.
 
+use std::future::{Future as _, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
 use async_stream::stream;
-use futures_util::Stream;
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, Stream};
 use hop::{Asked, Shown};
 use policy::Excluded;
 use proto::v1;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::Status;
 use tracing::{Instrument as _, Span, field};
 
@@ -17,6 +21,9 @@ use crate::dispatch::{Begun, Dispatch, Leg};
 use crate::error::Error;
 use crate::fleet::{Outcome, Trailing};
 use crate::relay::{Event, Started};
+
+/// Longer than anybody is waited for.
+const PATIENCE_MAX: Duration = Duration::from_secs(365 * 24 * 3_600);
 
 /// An answer that has begun.
 #[derive(Debug)]
@@ -35,6 +42,12 @@ pub(crate) struct Answer {
     lost: Vec<Excluded>,
     /// What the workers before this one came to.
     earlier: Earlier,
+    /// Ends when the worker may have been silent for too long; set again only when it does.
+    watch: Option<Pin<Box<Sleep>>>,
+    /// Since when the next event is waited for.
+    since: Instant,
+    /// The call's span, entered where there is something to tell.
+    call: Span,
 }
 
 /// What was made of the answer before the present worker.
@@ -64,36 +77,50 @@ impl Answer {
         let shown = Shown::of(&asked.request);
         let excluded = asked.facts.excluded.len();
         let earlier = Earlier { usd: outrun_usd, ..Earlier::default() };
-        Self { dispatch, asked, started, first: Some(first), leg, shown, excluded, lost: Vec::new(), earlier }
+        Self {
+            dispatch,
+            asked,
+            started,
+            first: Some(first),
+            leg,
+            shown,
+            excluded,
+            lost: Vec::new(),
+            earlier,
+            watch: None,
+            since: Instant::now(),
+            call: Span::current(),
+        }
     }
 
-    /// Everything that the caller is sent, from `started` to `done`.
+    /// Everything that the caller is sent, from `started` to `done`. It enters the call's span itself.
     pub(crate) fn stream(mut self) -> impl Stream<Item = Result<Event, Status>> + Send + 'static {
         stream! {
             yield Ok(Event::Started(self.begins()));
             loop {
                 match self.next().await {
                     Next::Event(Event::Done(done)) => {
-                        let (done, trailing) = self.done(done);
+                        let call = self.call.clone();
+                        let (done, trailing) = call.in_scope(|| self.done(done));
                         yield Ok(Event::Done(done));
-                        trailing.heed().await;
+                        trailing.heed().instrument(call).await;
                         return;
                     }
                     // An answer begins once.
-                    Next::Event(Event::Started(_)) => {}
+                    Next::Event(Event::Started(_)) => self.since = Instant::now(),
                     Next::Event(shown) => {
-                        self.shows(&shown);
-                        let before = Instant::now();
+                        let before = self.shows(&shown);
                         yield Ok(shown);
-                        self.leg.lease.held_up(before.elapsed());
+                        self.since = Instant::now();
+                        self.leg.lease.held_up(self.since - before);
                     }
                     Next::Lost => {
                         // What came until then stands, and its caller is told that it is not all.
-                        yield Ok(Event::Done(self.interrupted()));
+                        yield Ok(Event::Done(self.call.clone().in_scope(|| self.interrupted())));
                         return;
                     }
                     Next::Broken(status) => {
-                        self.leg.stake.failed();
+                        self.call.in_scope(|| self.leg.stake.failed());
                         yield Err(status);
                         return;
                     }
@@ -118,19 +145,25 @@ impl Answer {
         }
         let mut patience = self.patience();
         let status = loop {
-            match timeout(patience, following(&mut self.leg.rest)).await {
-                Ok(Ok(event)) => return Next::Event(event),
-                Ok(Err(status)) => break status,
-                // Apart, for it is as large as a whole request, and every answer would hold room for it.
-                Err(_) => match Box::pin(self.look_elsewhere()).await {
+            match self.within(patience).await {
+                Some(Ok(event)) => return Next::Event(event),
+                Some(Err(status)) => break status,
+                None => match self.look_elsewhere_apart().await {
                     Ok(Some(event)) => return Next::Event(event),
                     // There is nobody else yet.
-                    Ok(None) => patience = patience.saturating_mul(2),
+                    Ok(None) => (patience, self.since) = (patience.saturating_mul(2), Instant::now()),
                     Err(status) => break status,
                 },
             }
         };
-        Box::pin(self.broke_off(&status)).await
+        let call = self.call.clone();
+        Box::pin(self.broke_off(&status).instrument(call)).await
+    }
+
+    /// Apart, for it is as large as a whole request, and every answer would hold room for it.
+    fn look_elsewhere_apart(&mut self) -> BoxFuture<'_, Result<Option<Event>, Status>> {
+        let call = self.call.clone();
+        self.look_elsewhere().instrument(call).boxed()
     }
 
     /// The worker is gone with this status: another goes on, or the answer ends.
@@ -157,6 +190,31 @@ impl Answer {
             }
         }
         Next::Lost
+    }
+
+    /// The next event, or why there is none; `None`: nothing came for so long.
+    async fn within(&mut self, patience: Duration) -> Option<Result<Event, Status>> {
+        let until = self.since + patience.min(PATIENCE_MAX);
+        let Self { watch, leg, .. } = self;
+        let mut next = pin!(following(&mut leg.rest));
+        poll_fn(|cx| {
+            if let Poll::Ready(event) = next.as_mut().poll(cx) {
+                return Poll::Ready(Some(event));
+            }
+            let watch = watch.get_or_insert_with(|| Box::pin(sleep_until(until)));
+            if watch.deadline() > until {
+                watch.as_mut().reset(until);
+            }
+            // It is set for an event before this one, most often: then it ends too early, and is set again.
+            while watch.as_mut().poll(cx).is_ready() {
+                if watch.deadline() >= until {
+                    return Poll::Ready(None);
+                }
+                watch.as_mut().reset(until);
+            }
+            Poll::Pending
+        })
+        .await
     }
 
     /// How long the worker may be silent.
@@ -225,14 +283,18 @@ impl Answer {
         Some(first)
     }
 
-    fn shows(&mut self, shown: &Event) {
+    /// Takes note of an event that the caller is about to be shown; the present moment.
+    fn shows(&mut self, shown: &Event) -> Instant {
         let tokens = match shown {
             Event::Delta(delta) => delta.shown_in(&mut self.shown),
             _ => self.shown.take_action(),
         };
-        self.leg.lease.came(tokens);
+        // The first one may have something to tell of its worker.
+        let _entered = (!self.leg.lease.has_begun()).then(|| self.call.enter());
+        let now = self.leg.lease.came(tokens);
         self.leg.lease.shows(shown);
         self.leg.stake.shows(tokens);
+        now
     }
 
     /// The end as the caller is told it: with what only this hop knows, and what all workers came to.

@@ -11,7 +11,6 @@ use bytes::Bytes;
 use hop::{Asked, Desk, Stake, Weighed};
 use mesh::retry::Budget;
 use policy::{Candidate, Decision, Excluded, Facts, Name, Placement, Rules};
-use prost::Message as _;
 use tracing::{Span, field};
 
 use self::below::{Rest, judge};
@@ -193,13 +192,13 @@ impl Dispatch {
         let again = |asked: &Asked, rules: &Rules| {
             policy::decide(rules, &asked.facts, &seen_by(rules, &candidates), asked.seed)
         };
-        let Weighed { decision, wire, stake } = self.desk.weigh(asked, &candidates, number == 1, again);
+        let Weighed { decision, decide_us, stake } = self.desk.weigh(asked, &candidates, number == 1, again);
         asked.facts.excluded.truncate(named);
         let Some((place, mut work, seconds)) = chosen(&decision) else {
             return Err(Error::NoPlace { removed: removed(&decision), failures: std::mem::take(failures) });
         };
         work.prompt_tokens = work.prompt_tokens.saturating_add(turn::resumed_tokens(asked));
-        let decision = Bytes::from(wire.encode_to_vec());
+        let decision = Bytes::from(decision.encode(HOP, decide_us));
         Ok(Attempt { number, place, decision, stake, work, prompt, beside: None, seconds, lease: None })
     }
 

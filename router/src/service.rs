@@ -78,9 +78,9 @@ impl Service {
 }
 
 impl Generates for Service {
-    async fn events(self, request: Request<v1::GenerateRequest>) -> Result<Events, Status> {
+    async fn events(&self, request: Request<v1::GenerateRequest>) -> Result<Events, Status> {
         let asked = self.welcome(request).and_then(|request| self.ask(request));
-        let answer = async { self.dispatch.begin(asked?).await };
+        let answer = async { self.dispatch.clone().begin(asked?).await };
         let answer = answer.await.map_err(|error| {
             tracing::info!(%error, retryable = error.is_retryable(), "a request was not answered");
             error.status()
@@ -99,7 +99,7 @@ impl Generation for Service {
         request: Request<v1::GenerateRequest>,
     ) -> Result<Response<Self::GenerateStream>, Status> {
         let message = |event: Event| event.message().map_err(|error| Status::internal(error.to_string()));
-        let events = self.clone().events(request).await?;
+        let events = self.events(request).await?;
         Ok(Response::new(events.map(move |event| event.and_then(message)).boxed()))
     }
 

@@ -36,8 +36,8 @@ pub struct Asked {
 pub struct Weighed {
     /// The decision.
     pub decision: Decision,
-    /// The same as it travels.
-    pub wire: v1::Decision,
+    /// How long it took, microseconds; it travels with the decision.
+    pub decide_us: u32,
     /// What hangs on it.
     pub stake: Stake,
 }
@@ -106,7 +106,7 @@ impl Desk {
         let course = Course::new(parts.meters.as_ref(), &decision, asked.came);
         let desk = self.clone();
         let stake = Stake { desk, course, pending, hold, trial: None, price, counts, so_far, resumed: false };
-        Weighed { wire: decision.to_wire(parts.hop, decide_us), decision, stake }
+        Weighed { decision, decide_us, stake }
     }
 }
 

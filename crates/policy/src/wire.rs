@@ -1,6 +1,7 @@
 //! What travels between hops: a request on its way to a decision, and the decision.
 
 pub mod request;
+mod encode;
 
 use proto::v1;
 

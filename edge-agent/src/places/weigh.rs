@@ -17,8 +17,9 @@ impl Places {
         let (command, first) = (command.as_ref(), failures.is_empty());
         let candidates = self.candidates(asked, command, &asked.picked.rules);
         let again = |asked: &hop::Asked, rules: &Rules| self.again(asked, command, (rules, first));
-        let Weighed { decision, wire, stake } = self.desk.weigh(asked, &candidates, first, again);
+        let Weighed { decision, decide_us, stake } = self.desk.weigh(asked, &candidates, first, again);
         let number = u32::try_from(failures.len()).unwrap_or(u32::MAX).saturating_add(1);
+        let wire = decision.to_wire(self.desk.hop(), decide_us);
         match decision.place {
             Some(place) => Ok(Attempt { number, place, decision: wire, stake }),
             None => {

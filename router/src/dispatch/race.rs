@@ -76,11 +76,12 @@ impl Dispatch {
             let reply = gone.boxed();
             return Sent { number, place, stake, lease: None, span, predicted: None, earlier, reply };
         };
-        let mut request = asked.request.clone();
-        stake.bind(&mut request);
+        let request = &asked.request;
         let salt = request.cache.as_ref().map_or("", |cache| &cache.salt);
         let salt = prefix::salt(&asked.facts.tenant, salt);
-        request.cache = Some(v1::CacheUse { salt, blocks_wanted: true });
+        let cache = Some(v1::CacheUse { salt, blocks_wanted: true });
+        let mut added = v1::GenerateRequest { cache, ..v1::GenerateRequest::default() };
+        stake.bind(&mut added);
         let before = request.decisions.iter().map(|before| before.encode_to_vec().into());
         let started = Started {
             request_id: request.request_id.clone(),
@@ -89,7 +90,7 @@ impl Dispatch {
             attempt: number,
             model_hash: String::new(),
         };
-        let mut call = tonic::Request::new(Outgoing { request, decision });
+        let mut call = tonic::Request::new(Outgoing::new(request, &added, &decision));
         if let Some(deadline) = asked.deadline {
             mesh::deadline::propagate(&mut call, deadline);
         }

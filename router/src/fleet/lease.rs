@@ -71,8 +71,8 @@ impl Lease {
         Duration::try_from_secs_f64(predicted.first_token()).ok()
     }
 
-    /// Tokens came.
-    pub fn came(&mut self, count: u32) {
+    /// Tokens came, at the moment that is given back.
+    pub fn came(&mut self, count: u32) -> Instant {
         let now = Instant::now();
         self.entry.spoke(now);
         match &mut self.first {
@@ -82,6 +82,12 @@ impl Lease {
             }
             None => self.begin(count, now),
         }
+        now
+    }
+
+    /// Whether any token came.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.first.is_some()
     }
 
     /// The time to expect between two tokens, as its worker implied it or as it was seen so far, whichever is longer.

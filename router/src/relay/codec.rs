@@ -24,12 +24,25 @@ pub(crate) struct Passing;
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Sending;
 
-/// A request on its way to a worker.
+/// A request on its way to a worker, encoded.
 #[derive(Clone, Debug)]
-pub(crate) struct Outgoing {
-    pub(crate) request: v1::GenerateRequest,
-    /// What was decided here, as a `causeway.v1.Decision`: the last of the request's.
-    pub(crate) decision: Bytes,
+pub(crate) struct Outgoing(pub(super) Bytes);
+
+// === impl Outgoing ===
+
+impl Outgoing {
+    /// A request with what this hop adds: `added` goes before what it says itself, field by field, and `decision`, a
+    /// `causeway.v1.Decision`, behind those that others made. Messages that stand one behind the other are one.
+    pub(crate) fn new(request: &v1::GenerateRequest, added: &v1::GenerateRequest, decision: &Bytes) -> Self {
+        let length = prost::length_delimiter_len(decision.len()) + decision.len();
+        let mut all = Vec::with_capacity(request.encoded_len() + added.encoded_len() + 1 + length);
+        request.encode_raw(&mut all);
+        added.encode_raw(&mut all);
+        all.put_u8(DECISIONS);
+        prost::encoding::encode_varint(decision.len() as u64, &mut all);
+        all.put_slice(decision);
+        Self(all.into())
+    }
 }
 
 fn settings() -> BufferSettings {
@@ -103,18 +116,9 @@ impl Encoder for Sending {
     type Item = Outgoing;
     type Error = Status;
 
-    fn encode(
-        &mut self,
-        Outgoing { request, decision }: Outgoing,
-        to: &mut EncodeBuf<'_>,
-    ) -> Result<(), Status> {
-        let length = prost::length_delimiter_len(decision.len()) + decision.len();
-        to.reserve(request.encoded_len() + 1 + length);
-        let full = |error: prost::EncodeError| Status::internal(error.to_string());
-        request.encode(to).map_err(full)?;
-        to.put_u8(DECISIONS);
-        prost::encode_length_delimiter(decision.len(), to).map_err(full)?;
-        to.put(decision);
+    fn encode(&mut self, Outgoing(message): Outgoing, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        to.reserve(message.len());
+        to.put(message);
         Ok(())
     }
 

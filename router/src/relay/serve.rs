@@ -1,12 +1,14 @@
 //! Serves `Generate` with events that are passed on, and every other method of its service as it is generated.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use http::uri::PathAndQuery;
 use http::{Request, Response};
+use mesh::telemetry::EntersItself;
 use proto::v1;
 use proto::v1::generation_server::{Generation, GenerationServer};
 use tonic::body::Body;
@@ -24,10 +26,10 @@ pub(crate) const GENERATE: PathAndQuery = PathAndQuery::from_static(PATH);
 pub(crate) type Events = BoxStream<'static, Result<Event, Status>>;
 
 /// Answers a request with events.
-pub(crate) trait Generates: Clone + Send + Sync + 'static {
+pub(crate) trait Generates: Send + Sync + 'static {
     /// Everything that the caller is sent.
     fn events(
-        self,
+        &self,
         request: Call<v1::GenerateRequest>,
     ) -> impl Future<Output = Result<Events, Status>> + Send;
 }
@@ -35,24 +37,25 @@ pub(crate) trait Generates: Clone + Send + Sync + 'static {
 /// `Generation`, of which one method passes events on.
 #[derive(Debug)]
 pub(crate) struct Generating<S: Generation> {
-    service: S,
+    service: Arc<S>,
     others: GenerationServer<S>,
     request_bytes_max: usize,
 }
 
-struct Generate<S>(S);
+struct Generate<S>(Arc<S>);
 
 // === impl Generating ===
 
 impl<S: Generation + Generates> Generating<S> {
     /// Of a service whose requests are no longer than this.
     pub(crate) fn new(service: S, request_bytes_max: usize) -> Self {
-        let others = GenerationServer::new(service.clone()).max_decoding_message_size(request_bytes_max);
+        let service = Arc::new(service);
+        let others = GenerationServer::from_arc(service.clone()).max_decoding_message_size(request_bytes_max);
         Self { service, others, request_bytes_max }
     }
 }
 
-impl<S: Generation + Clone> Clone for Generating<S> {
+impl<S: Generation> Clone for Generating<S> {
     fn clone(&self) -> Self {
         let Self { service, others, request_bytes_max } = self;
         Self { service: service.clone(), others: others.clone(), request_bytes_max: *request_bytes_max }
@@ -89,6 +92,10 @@ impl<S: Generates> ServerStreamingService<v1::GenerateRequest> for Generate<S> {
 
     fn call(&mut self, request: Call<v1::GenerateRequest>) -> Self::Future {
         let service = self.0.clone();
-        Box::pin(async move { service.events(request).await.map(tonic::Response::new) })
+        Box::pin(async move {
+            let mut answer = tonic::Response::new(service.events(request).await?);
+            answer.extensions_mut().insert(EntersItself);
+            Ok(answer)
+        })
     }
 }

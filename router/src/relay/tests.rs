@@ -8,7 +8,7 @@ use proto::v1;
 use proto::v1::generate_event::Event as Message;
 
 use super::plain;
-use super::{EVENTS, Event, Started};
+use super::{EVENTS, Event, Outgoing, Started};
 
 fn encoded(event: Message) -> Vec<u8> {
     v1::GenerateEvent { event: Some(event) }.encode_to_vec()
@@ -182,6 +182,32 @@ fn the_form_that_encoders_give_a_delta_is_read_in_place_and_no_other() {
     check(&[0x12, 7, 0x18, 0xff, 0xff, 0xff, 0xff, 0x7f, 0], false);
     check(&[], false);
     check(&[0x12], false);
+}
+
+#[test]
+fn what_this_hop_adds_to_a_request_goes_before_what_it_says_itself() {
+    let decision = |hop: &str| v1::Decision { hop: hop.into(), ..Default::default() };
+    let request = v1::GenerateRequest {
+        request_id: "question-1".into(),
+        sampling: Some(v1::Sampling { max_tokens: Some(90), temperature: Some(0.5), ..Default::default() }),
+        decisions: vec![decision("edge-agent")],
+        cache: Some(v1::CacheUse { salt: "own".into(), ..Default::default() }),
+        ..Default::default()
+    };
+    let cache = v1::CacheUse { salt: "joined".into(), blocks_wanted: true };
+    let added = v1::GenerateRequest {
+        sampling: Some(v1::Sampling { max_tokens: Some(40), ..Default::default() }),
+        cache: Some(cache.clone()),
+        ..Default::default()
+    };
+    let sent = Outgoing::new(&request, &added, &decision("router").encode_to_vec().into());
+    let expect = v1::GenerateRequest {
+        sampling: Some(v1::Sampling { max_tokens: Some(40), temperature: Some(0.5), ..Default::default() }),
+        decisions: vec![decision("edge-agent"), decision("router")],
+        cache: Some(cache),
+        ..request
+    };
+    assert_eq!(v1::GenerateRequest::decode(sent.0).expect("it is a request"), expect);
 }
 
 #[test]

@@ -17,8 +17,15 @@ pin_project! {
         #[pin]
         inner: B,
         end: End,
+        // Whether each poll is within the span.
+        within: bool,
     }
 }
+
+/// What a response's extensions hold where its body enters the call's span itself, when it has something to tell: entering
+/// it for every frame costs as much as passing the frame on.
+#[derive(Debug, Clone, Copy)]
+pub struct EntersItself;
 
 /// Records how the call ended: by its headers or trailers, or by the caller's leaving before them.
 #[derive(Debug)]
@@ -28,8 +35,8 @@ pub(super) struct End {
 }
 
 impl<B> Traced<B> {
-    pub(super) fn new(inner: B, end: End) -> Self {
-        Traced { inner, end }
+    pub(super) fn new(inner: B, end: End, within: bool) -> Self {
+        Traced { inner, end, within }
     }
 }
 
@@ -42,9 +49,10 @@ impl<B: Body<Data = Bytes>> Body for Traced<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
         let this = self.project();
-        let span = this.end.span.clone();
-        let _entered = span.enter();
-        let frame = std::task::ready!(this.inner.poll_frame(cx));
+        let frame = {
+            let _entered = this.within.then(|| this.end.span.enter());
+            std::task::ready!(this.inner.poll_frame(cx))
+        };
         match &frame {
             Some(Ok(frame)) => {
                 if let Some(trailers) = frame.trailers_ref() {

@@ -4,10 +4,10 @@ use std::sync::{Arc, OnceLock};
 
 use http::{HeaderMap, HeaderName};
 use opentelemetry::Context;
-use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator as _};
-use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
+use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceFlags};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use tonic::metadata::{MetadataKey, MetadataMap, MetadataValue};
+use tonic::metadata::MetadataValue;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -27,12 +27,41 @@ const REQUEST_ID_BYTES_MAX: usize = 128;
 struct RequestId(Arc<OnceLock<String>>);
 
 struct Headers<'a>(&'a HeaderMap);
-struct Metadata<'a>(&'a mut MetadataMap);
 
 /// Puts the current span's context into a request for the next hop.
 pub fn inject<T>(request: &mut tonic::Request<T>) {
     let context = tracing::Span::current().context();
-    TraceContextPropagator::new().inject_context(&context, &mut Metadata(request.metadata_mut()));
+    let span = context.span();
+    let told = span.span_context();
+    if !told.is_valid() {
+        return;
+    }
+    let metadata = request.metadata_mut();
+    if let Ok(parent) = MetadataValue::try_from(&parent_of(told)[..]) {
+        metadata.insert("traceparent", parent);
+    }
+    let state = told.trace_state().header();
+    // An empty state says nothing, and what cannot be a header cannot be carried.
+    if !state.is_empty()
+        && let Ok(state) = MetadataValue::try_from(state)
+    {
+        metadata.insert("tracestate", state);
+    }
+}
+
+/// `traceparent` of version 00: the trace, the span, and whether it is recorded.
+fn parent_of(told: &SpanContext) -> [u8; TRACEPARENT_LEN] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+    let mut put = |at: usize, bytes: &[u8]| {
+        for (digits, byte) in text[at..].chunks_exact_mut(2).zip(bytes) {
+            digits.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 0xf)]]);
+        }
+    };
+    put(3, &told.trace_id().to_bytes());
+    put(36, &told.span_id().to_bytes());
+    put(53, &[(told.trace_flags() & TraceFlags::SAMPLED).to_u8()]);
+    text
 }
 
 /// Names the request that the current call is about, for its span and for every log line from here to the call's end.
@@ -75,19 +104,5 @@ impl Extractor for Headers<'_> {
 
     fn keys(&self) -> Vec<&str> {
         self.0.keys().map(HeaderName::as_str).collect()
-    }
-}
-
-impl Injector for Metadata<'_> {
-    fn set(&mut self, key: &str, value: String) {
-        // An empty state says nothing, and what cannot be a header cannot be carried.
-        if value.is_empty() {
-            return;
-        }
-        if let (Ok(key), Ok(value)) =
-            (MetadataKey::from_bytes(key.as_bytes()), MetadataValue::try_from(value))
-        {
-            self.0.insert(key, value);
-        }
     }
 }

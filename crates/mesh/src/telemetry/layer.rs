@@ -12,7 +12,7 @@ use tower::{Layer, Service};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use super::body::{End, Traced};
+use super::body::{End, EntersItself, Traced};
 use super::context::of_call;
 use crate::admit::HEALTH_PREFIX;
 
@@ -108,11 +108,13 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let span = this.end.as_ref().map(End::span).cloned().unwrap_or_else(Span::none);
-        let _entered = span.enter();
-        let response = std::task::ready!(this.inner.poll(cx))?;
+        let response = {
+            let _entered = this.end.as_ref().map(|end| end.span().enter());
+            std::task::ready!(this.inner.poll(cx))?
+        };
         let mut end = this.end.take().unwrap_or_else(|| End::new(Span::none()));
         end.read(response.headers());
-        Poll::Ready(Ok(response.map(|body| Traced::new(body, end))))
+        let within = response.extensions().get::<EntersItself>().is_none();
+        Poll::Ready(Ok(response.map(|body| Traced::new(body, end, within))))
     }
 }

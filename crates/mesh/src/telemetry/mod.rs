@@ -16,7 +16,7 @@ mod tests;
 
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-pub use self::body::Traced;
+pub use self::body::{EntersItself, Traced};
 pub use self::context::{inject, name_request};
 pub use self::layer::{TraceFuture, TraceLayer, TraceService};
 pub use self::meters::{About, Attribute, Counter, Histogram, Meter, Observed};

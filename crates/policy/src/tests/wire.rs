@@ -1,7 +1,9 @@
 //! A decision on the wire says what the decision says.
 
+use proto::{Message as _, v1};
+
 use super::{WORTH, facts, large, rules, small};
-use crate::{Candidate, Facts, Load, Version, decide};
+use crate::{Candidate, Excluded, Facts, Load, Name, Version, decide};
 
 #[test]
 fn a_decision_travels_with_its_removals_notes_and_versions() {
@@ -25,4 +27,23 @@ fn a_decision_travels_with_its_removals_notes_and_versions() {
 #[test]
 fn no_place_is_an_empty_name() {
     assert_eq!(decide(&rules(WORTH), &facts(), &[], 5).to_wire("edge-agent", 0).place, "");
+}
+
+#[test]
+fn a_decision_that_is_written_at_once_is_the_message() {
+    let check = |candidates: &[Candidate], facts: &Facts, (hop, decide_us): (&str, u32)| {
+        let decision = decide(&rules(WORTH), facts, candidates, u64::MAX);
+        let read = v1::Decision::decode(decision.encode(hop, decide_us).as_slice());
+        assert_eq!(read.expect("it is a message"), decision.to_wire(hop, decide_us));
+    };
+    let gone = Candidate { healthy: false, ..large() };
+    let busy = Candidate { load: Some(Load { running: 300, waiting: 2 }), latency: None, ..small() };
+    let long = Name::from("a long name of a place, as in a large fleet/".repeat(9));
+    let far = Candidate { place: long.clone(), ..small() };
+    let excluded = vec![Excluded::new(far.place.clone(), "it was lost: ".repeat(20))];
+    let versions = vec![Version::new("difficulty", "d-1"), Version::new("", "")];
+    let known = Facts { versions, excluded, places_known: Some(900), ..facts() };
+    check(&[], &facts(), ("", 0));
+    check(&[busy.clone(), gone.clone(), large(), small()], &facts(), ("router", u32::MAX));
+    check(&[far, gone, busy], &known, (&long, 1));
 }
