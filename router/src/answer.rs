@@ -29,7 +29,7 @@ const PATIENCE_MAX: Duration = Duration::from_secs(365 * 24 * 3_600);
 #[derive(Debug)]
 pub(crate) struct Answer {
     dispatch: Dispatch,
-    asked: Asked,
+    asked: Box<Asked>,
     started: Started,
     /// The event that it began with.
     first: Option<Event>,
@@ -72,7 +72,7 @@ enum Next {
 // === impl Answer ===
 
 impl Answer {
-    pub(crate) fn new(dispatch: Dispatch, asked: Asked, begun: Begun) -> Self {
+    pub(crate) fn new(dispatch: Dispatch, asked: Box<Asked>, begun: Begun) -> Self {
         let Begun { started, first, leg, outrun_usd } = begun;
         let shown = Shown::of(&asked.request);
         let excluded = asked.facts.excluded.len();
@@ -103,7 +103,9 @@ impl Answer {
                         let call = self.call.clone();
                         let (done, trailing) = call.in_scope(|| self.done(done));
                         yield Ok(Event::Done(done));
-                        trailing.heed().instrument(call).await;
+                        if trailing.is_heeded() {
+                            trailing.heed().instrument(call).await;
+                        }
                         return;
                     }
                     // An answer begins once.

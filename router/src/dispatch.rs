@@ -89,7 +89,7 @@ struct Attempt {
 
 impl Dispatch {
     /// Decides and tries until an answer begins.
-    pub(crate) async fn begin(self, mut asked: Asked) -> Result<Answer, Error> {
+    pub(crate) async fn begin(self, mut asked: Box<Asked>) -> Result<Answer, Error> {
         self.count(&asked)?;
         let trial = self.desk.try_out(&mut asked.picked);
         match self.tries(&mut asked, (0, self.attempts_max)).await {

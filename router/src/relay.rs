@@ -17,7 +17,7 @@ use proto::v1;
 pub(crate) use self::codec::{Outgoing, Passing, Sending};
 pub use self::delta::Delta;
 pub(crate) use self::delta::EVENTS;
-pub(crate) use self::serve::{Events, GENERATE, Generates, Generating};
+pub(crate) use self::serve::{Answering, GENERATE, Generates, Generating};
 
 /// One event of an answer.
 #[derive(Clone, Debug)]

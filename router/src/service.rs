@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
+use futures_util::{FutureExt as _, StreamExt as _};
 use hop::{Asked, Requests};
 use mesh::deadline::Deadline;
 use mesh::process::Limits;
+use mesh::telemetry::EntersItself;
 use mesh::tls::Peer;
 use policy::Name;
 use policy::wire::request;
@@ -17,7 +18,7 @@ use tonic::{Request, Response, Status};
 use crate::dispatch::Dispatch;
 use crate::error::Error;
 use crate::fleet::Place;
-use crate::relay::{Event, Events, Generates};
+use crate::relay::{Answering, Event, Generates};
 
 /// Serves `Generation`.
 #[derive(Clone, Debug)]
@@ -78,14 +79,24 @@ impl Service {
 }
 
 impl Generates for Service {
-    async fn events(&self, request: Request<v1::GenerateRequest>) -> Result<Events, Status> {
-        let asked = self.welcome(request).and_then(|request| self.ask(request));
-        let answer = async { self.dispatch.clone().begin(asked?).await };
-        let answer = answer.await.map_err(|error| {
-            tracing::info!(%error, retryable = error.is_retryable(), "a request was not answered");
-            error.status()
-        })?;
-        Ok(answer.stream().boxed())
+    fn events(&self, request: Request<v1::GenerateRequest>) -> Answering {
+        // Before anything is waited for, so that no answer holds room for what only this needs.
+        let asked = self.welcome(request).and_then(|request| self.ask(request)).map(Box::new);
+        let dispatch = self.dispatch.clone();
+        let answer = async move {
+            let answer = match asked {
+                Ok(asked) => dispatch.begin(asked).await,
+                Err(error) => Err(error),
+            };
+            let answer = answer.map_err(|error| {
+                tracing::info!(%error, retryable = error.is_retryable(), "a request was not answered");
+                error.status()
+            })?;
+            let mut response = Response::new(answer.stream().boxed());
+            response.extensions_mut().insert(EntersItself);
+            Ok(response)
+        };
+        answer.boxed()
     }
 }
 
@@ -99,8 +110,8 @@ impl Generation for Service {
         request: Request<v1::GenerateRequest>,
     ) -> Result<Response<Self::GenerateStream>, Status> {
         let message = |event: Event| event.message().map_err(|error| Status::internal(error.to_string()));
-        let events = self.events(request).await?;
-        Ok(Response::new(events.map(move |event| event.and_then(message)).boxed()))
+        let answer = self.events(request).await?;
+        Ok(answer.map(|events| events.map(move |event| event.and_then(message)).boxed()))
     }
 
     async fn give_feedback(

@@ -12,7 +12,7 @@ use proto::v1;
 use tokio::time::sleep;
 use tonic::client::Grpc;
 use tonic::{GrpcMethod, Status};
-use tracing::{Instrument as _, Span, field};
+use tracing::{Span, field};
 
 use super::below::{Rest, following, merge, outcome};
 use super::turn::is_resumed;
@@ -95,9 +95,10 @@ impl Dispatch {
             mesh::deadline::propagate(&mut call, deadline);
         }
         mesh::retry::follow(&mut call, asked.previous_attempts.saturating_add(earlier));
-        span.in_scope(|| mesh::telemetry::inject(&mut call));
+        mesh::telemetry::inject_from(&mut call, &span);
         let predicted = lease.first_token();
-        let reply = reply(lease.channel(), call, started).instrument(span.clone()).boxed();
+        // Outside of its span, for nothing on the way there tells of it: what becomes of it is told here.
+        let reply = reply(lease.channel(), call, started).boxed();
         Sent { number, place, stake, lease: Some(lease), span, predicted, earlier, reply }
     }
 

@@ -31,9 +31,14 @@ impl Trailing {
         Self { entry, rest }
     }
 
-    /// Waits for the trailers of a worker that tells its load nowhere else, and takes it from there.
+    /// Whether its worker tells its load nowhere else.
+    pub(crate) fn is_heeded(&self) -> bool {
+        self.rest.is_some() && self.entry.heeds_calls()
+    }
+
+    /// Waits for the trailers, and takes the worker's load from there.
     pub(crate) async fn heed(self) {
-        let Some(mut rest) = self.rest.filter(|_| self.entry.heeds_calls()) else { return };
+        let Some(mut rest) = self.rest else { return };
         // A worker that does not end its stream has said all the same that its answer is complete.
         let Ok(Ok(Some(trailers))) = timeout(WAIT_MAX, rest.trailers()).await else { return };
         if let Some(report) = report_in(&trailers) {

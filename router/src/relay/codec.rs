@@ -9,7 +9,7 @@ use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder
 use super::Event;
 
 /// A buffer that a call begins with, bytes: it holds a few tokens, and grows with what is larger.
-const BUFFER_BYTES: usize = 1 << 10;
+const BUFFER_BYTES: usize = 512;
 /// Events that are there at once leave together, up to so many bytes.
 const TOGETHER_BYTES: usize = 32 << 10;
 
@@ -50,7 +50,7 @@ fn settings() -> BufferSettings {
 }
 
 /// In the words of other calls, which [`mesh::message`] knows.
-fn unreadable(error: prost::DecodeError) -> Status {
+fn unreadable(error: &prost::DecodeError) -> Status {
     Status::internal(error.to_string())
 }
 
@@ -89,7 +89,7 @@ impl Decoder for Passing {
 
     fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<v1::GenerateRequest>, Status> {
         let message = from.copy_to_bytes(from.remaining());
-        v1::GenerateRequest::decode(message.as_ref()).map(Some).map_err(unreadable)
+        v1::GenerateRequest::decode(message.as_ref()).map(Some).map_err(|error| unreadable(&error))
     }
 
     fn buffer_settings(&self) -> BufferSettings {
@@ -132,7 +132,7 @@ impl Decoder for Sending {
     type Error = Status;
 
     fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Event>, Status> {
-        Event::read(from.copy_to_bytes(from.remaining())).map(Some).map_err(unreadable)
+        Event::read(from.copy_to_bytes(from.remaining())).map(Some).map_err(|error| unreadable(&error))
     }
 
     fn buffer_settings(&self) -> BufferSettings {

@@ -8,7 +8,6 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use http::uri::PathAndQuery;
 use http::{Request, Response};
-use mesh::telemetry::EntersItself;
 use proto::v1;
 use proto::v1::generation_server::{Generation, GenerationServer};
 use tonic::body::Body;
@@ -24,14 +23,13 @@ pub(crate) const GENERATE: PathAndQuery = PathAndQuery::from_static(PATH);
 
 /// Events as they leave.
 pub(crate) type Events = BoxStream<'static, Result<Event, Status>>;
+/// An answer that is to begin.
+pub(crate) type Answering = BoxFuture<'static, Result<tonic::Response<Events>, Status>>;
 
 /// Answers a request with events.
 pub(crate) trait Generates: Send + Sync + 'static {
     /// Everything that the caller is sent.
-    fn events(
-        &self,
-        request: Call<v1::GenerateRequest>,
-    ) -> impl Future<Output = Result<Events, Status>> + Send;
+    fn events(&self, request: Call<v1::GenerateRequest>) -> Answering;
 }
 
 /// `Generation`, of which one method passes events on.
@@ -88,14 +86,9 @@ impl<S: Generation + Generates> tower::Service<Request<Body>> for Generating<S> 
 impl<S: Generates> ServerStreamingService<v1::GenerateRequest> for Generate<S> {
     type Response = Event;
     type ResponseStream = Events;
-    type Future = BoxFuture<'static, Result<tonic::Response<Events>, Status>>;
+    type Future = Answering;
 
     fn call(&mut self, request: Call<v1::GenerateRequest>) -> Self::Future {
-        let service = self.0.clone();
-        Box::pin(async move {
-            let mut answer = tonic::Response::new(service.events(request).await?);
-            answer.extensions_mut().insert(EntersItself);
-            Ok(answer)
-        })
+        self.0.events(request)
     }
 }

@@ -30,7 +30,12 @@ struct Headers<'a>(&'a HeaderMap);
 
 /// Puts the current span's context into a request for the next hop.
 pub fn inject<T>(request: &mut tonic::Request<T>) {
-    let context = tracing::Span::current().context();
+    inject_from(request, &tracing::Span::current());
+}
+
+/// Puts this span's context into a request for the next hop.
+pub fn inject_from<T>(request: &mut tonic::Request<T>, from: &tracing::Span) {
+    let context = from.context();
     let span = context.span();
     let told = span.span_context();
     if !told.is_valid() {

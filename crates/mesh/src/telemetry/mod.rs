@@ -17,7 +17,7 @@ mod tests;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 pub use self::body::{EntersItself, Traced};
-pub use self::context::{inject, name_request};
+pub use self::context::{inject, inject_from, name_request};
 pub use self::layer::{TraceFuture, TraceLayer, TraceService};
 pub use self::meters::{About, Attribute, Counter, Histogram, Meter, Observed};
 pub use self::options::{LogFormat, TelemetryOptions};

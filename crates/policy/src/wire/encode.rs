@@ -113,12 +113,18 @@ impl Message {
     /// Whatever has a length, also where nothing is in it.
     fn message(&mut self, field: u64, write: impl FnOnce(&mut Self)) {
         self.varint(field << 3 | LENGTH);
+        // Its length is known behind it, and stands before it: in the one byte that most need, or in more.
         let at = self.0.len();
+        self.0.push(0);
         write(self);
-        let end = self.0.len();
-        // Its length is known behind it, and stands before it.
-        self.varint((end - at) as u64);
-        self.0[at..].rotate_left(end - at);
+        let mut length = self.0.len() - at - 1;
+        let mut place = at;
+        while length >= 0x80 {
+            self.0.insert(place, length as u8 | 0x80);
+            length >>= 7;
+            place += 1;
+        }
+        self.0[place] = length as u8;
     }
 }
 
