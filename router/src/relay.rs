@@ -1,6 +1,6 @@
 //! An answer on its way through: events stay the bytes that they came as, and of these only what this hop needs is read.
 //!
-//! Most of an answer is deltas in the one form that every encoder gives them, which [`plain`] reads in place. Whatever
+//! Most of an answer is deltas in the one form that every encoder gives them, which is read in place. Whatever
 //! looks otherwise is decoded in full, so that what is refused, and what is understood by it, is the same as ever; the
 //! bytes are passed on all the same, with fields that this version does not know. Decisions that others made are not
 //! looked into: they are carried, and counted.
@@ -96,14 +96,15 @@ impl Event {
 
     /// Writes it as a `causeway.v1.GenerateEvent`.
     pub fn write(self, to: &mut impl BufMut) {
-        let (event, end) = match self {
+        let event = match self {
             Self::Delta(delta) => return delta.write(to),
             Self::Action(bytes) => return to.put(bytes),
             Self::Unknown => return,
-            Self::Started(started) => (Kind::Started(started), "a beginning"),
-            Self::Done(done) => (Kind::Done(done), "an end"),
+            Self::Started(started) => Kind::Started(started),
+            Self::Done(done) => Kind::Done(done),
         };
-        put(&Read { event: Some(event) }, end, to);
+        // At once, so that what it is written to grows once and by no more than it has to.
+        to.put_slice(&Read { event: Some(event) }.encode_to_vec());
     }
 
     /// The same, decoded.
@@ -114,13 +115,6 @@ impl Event {
         let mut bytes = Vec::new();
         self.write(&mut bytes);
         v1::GenerateEvent::decode(bytes.as_slice())
-    }
-}
-
-/// Writes a message where there is room for any.
-fn put(message: &impl Message, what: &str, to: &mut impl BufMut) {
-    if let Err(error) = message.encode(to) {
-        tracing::error!(%error, what, "an event does not fit into its buffer");
     }
 }
 

@@ -6,8 +6,8 @@ use prost::Message as _;
 use proto::v1;
 use proto::v1::generate_event;
 
+use super::Event;
 use super::plain::{Numbers, Plain};
-use super::{Event, put};
 
 /// Text and tokens of an answer.
 #[derive(Clone, Debug)]
@@ -86,10 +86,10 @@ impl Delta {
 
     pub(super) fn write(self, to: &mut impl BufMut) {
         match self.0 {
-            Form::Plain(bytes, _) | Form::Read(bytes, _) => to.put(bytes),
+            Form::Plain(bytes, _) | Form::Read(bytes, _) => to.put_slice(&bytes),
             Form::Joined(delta) => {
                 let event = Some(generate_event::Event::Delta(*delta));
-                put(&v1::GenerateEvent { event }, "deltas", to);
+                to.put_slice(&v1::GenerateEvent { event }.encode_to_vec());
             }
         }
     }
