@@ -44,6 +44,8 @@ pub struct House {
     pub processes: [Process; 3],
     /// The further workers.
     pub spares: Vec<Process>,
+    caller: Identity,
+    variables: Vec<(&'static str, &'static str)>,
     folder: TempDir,
 }
 
@@ -120,9 +122,11 @@ impl House {
         let house = Self {
             agent: dial(agent_address, None, "agent.causeway"),
             router: dial(router_address, Some(me.clone()), "router.causeway"),
-            worker: dial(worker_address, Some(me), "worker.causeway"),
+            worker: dial(worker_address, Some(me.clone()), "worker.causeway"),
             processes: [worker, router, agent],
             spares,
+            caller: me,
+            variables: options.variables,
             folder,
         };
         tokio::time::timeout(Duration::from_secs(30), house.ready())
@@ -148,13 +152,48 @@ impl House {
     /// Starts a worker that was killed again, where its router looks for it; `None`: the first, otherwise a spare.
     pub fn revive(&mut self, index: Option<usize>) {
         let name = index.map_or_else(|| "causeway-worker".to_owned(), spare);
-        let config = self.folder.path().join(&name).join("config.toml");
-        let process = Process::start("causeway-worker", &config, &[]);
-        drop(process.wait_for("listening"));
+        let process = self.again(&name, "causeway-worker");
         match index {
             Some(index) => self.spares[index] = process,
             None => self.processes[0] = process,
         }
+    }
+
+    /// Starts the router again, where it was.
+    pub fn revive_router(&mut self) {
+        self.processes[1] = self.again("causeway-router", "causeway-router");
+    }
+
+    fn again(&self, name: &str, binary: &str) -> Process {
+        let config = self.folder.path().join(name).join("config.toml");
+        let process = Process::start(binary, &config, &self.variables);
+        drop(process.listens_at());
+        process
+    }
+
+    /// Another connection to the router, by mTLS.
+    #[must_use]
+    pub fn caller(&self) -> Channel {
+        let connect = ConnectOptions { connect_timeout_ms: 30_000, ..ConnectOptions::default() };
+        let address = self.router.address().clone();
+        Channel::new(address, Arc::new(Os), Some(self.caller.clone()), connect.expecting("router.causeway"))
+    }
+
+    /// Files of the processes that contain these bytes.
+    #[must_use]
+    pub fn files_with(&self, bytes: &[u8]) -> usize {
+        let mut folders = vec![self.folder.path().to_owned()];
+        let mut found = 0;
+        while let Some(folder) = folders.pop() {
+            for path in fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()) {
+                if path.is_dir() {
+                    folders.push(path);
+                } else if let Ok(held) = fs::read(&path) {
+                    found += usize::from(held.windows(bytes.len()).any(|window| window == bytes));
+                }
+            }
+        }
+        found
     }
 
     /// The policy that router and agent decide by; a change of it is taken within seconds.
@@ -201,14 +240,12 @@ impl Writer<'_> {
         let config = self.write(name, spiffe_path, listen, tables);
         let binary = if name.starts_with("spare") { "causeway-worker" } else { name };
         let process = Process::start(binary, &config, &self.options.variables);
-        let line = process.wait_for("listening");
-        let address = line.split("address=").nth(1).and_then(|rest| rest.split_whitespace().next());
-        let address = address.expect("the log names the address").trim_matches('"').to_owned();
+        let address = process.listens_at();
         // Started again it listens where it did.
         let text = fs::read_to_string(&config).expect("written above");
         fs::write(&config, text.replace(&format!("\"{listen}\""), &format!("\"{address}\"")))
             .expect("written");
-        (process, address.parse().expect("an address"))
+        (process, address)
     }
 
     fn write(&self, binary: &str, spiffe_path: &str, listen: &str, tables: &str) -> PathBuf {

@@ -9,12 +9,18 @@
 mod binaries;
 mod process;
 mod house;
+mod script;
+mod routers;
 mod otlp;
+mod files;
 
 pub use binaries::binary;
+pub use files::allow_files;
 pub use house::{House, HouseOptions, text_request};
 pub use otlp::Collector;
 pub use process::Process;
+pub use routers::Routers;
+pub use script::Counting;
 
 use std::path::{Path, PathBuf};
 

@@ -64,6 +64,16 @@ impl Collector {
         Self { endpoint, kept }
     }
 
+    /// Spans and metrics so far in which `mark` stands anywhere, and how many there are of both.
+    #[must_use]
+    pub fn with(&self, mark: &str) -> (usize, usize) {
+        let spans = self.kept.spans.lock().unwrap_or_else(PoisonError::into_inner);
+        let metrics = self.kept.metrics.lock().unwrap_or_else(PoisonError::into_inner);
+        let in_spans = spans.iter().filter(|span| format!("{span:?}").contains(mark)).count();
+        let in_metrics = metrics.iter().filter(|metric| format!("{metric:?}").contains(mark)).count();
+        (in_spans + in_metrics, spans.len() + metrics.len())
+    }
+
     /// Waits until the metrics of all exports so far satisfy `enough`, and returns them, the oldest first.
     pub async fn wait_for_metrics(&self, enough: impl Fn(&[Metric]) -> bool) -> Vec<Metric> {
         loop {

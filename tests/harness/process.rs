@@ -7,6 +7,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
+use mesh::transport::Address;
+
 /// How long a process may take to say that it listens. A test machine may be busy.
 const START_DEADLINE: Duration = Duration::from_secs(60);
 
@@ -60,6 +62,47 @@ impl Process {
     #[must_use]
     pub fn rest(&self) -> Vec<String> {
         self.log.iter().collect()
+    }
+
+    /// Waits until it listens; where.
+    #[must_use]
+    pub fn listens_at(&self) -> Address {
+        let line = self.wait_for("listening");
+        let address = line.split("address=").nth(1).and_then(|rest| rest.split_whitespace().next());
+        let address = address.expect("the log names the address").trim_matches('"');
+        address.parse().expect("an address")
+    }
+
+    /// Lines of its log so far, of those that were not looked at yet, that contain `mark`.
+    #[must_use]
+    pub fn lines_with(&self, mark: &str) -> usize {
+        self.log.try_iter().filter(|line| line.contains(mark)).count()
+    }
+
+    /// What it holds in memory, bytes.
+    ///
+    /// # Panics
+    ///
+    /// The system does not tell.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        let statm = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id())).expect("it runs");
+        statm.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).expect("pages") * 4096
+    }
+
+    /// CPU time that its threads used so far.
+    ///
+    /// # Panics
+    ///
+    /// The system does not tell.
+    #[must_use]
+    pub fn cpu(&self) -> Duration {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it runs");
+        let of = |task: std::path::PathBuf| {
+            let text = std::fs::read_to_string(task.join("schedstat")).unwrap_or_default();
+            text.split(' ').next().and_then(|nanoseconds| nanoseconds.parse().ok()).unwrap_or(0)
+        };
+        Duration::from_nanos(tasks.flatten().map(|task| of(task.path())).sum())
     }
 
     /// The most memory that the process ever asked the system for, touched or not, bytes; nothing where the system does

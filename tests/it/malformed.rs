@@ -2,7 +2,8 @@
 //! agent serve on.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use causeway_tests::{root, text_request};
 use http_body_util::{BodyExt as _, Full};
@@ -13,8 +14,10 @@ use mesh::process::Rim;
 use mesh::transport::{Address, Os};
 use proto::v1::generation_client::GenerationClient;
 use proto::v1::{DescribeRequest, GenerateRequest, Resume};
+use score::score;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 use tonic::codegen::{Bytes, http};
 use tonic::{Code, Status};
 
@@ -288,9 +291,38 @@ fn says_no(mut frames: &[u8]) -> bool {
     false
 }
 
+/// Calls fifty times a second or so, which is no flood of small frames, until it is told to end; how long each took.
+fn beside(channel: Channel) -> (Arc<AtomicBool>, JoinHandle<Vec<Duration>>) {
+    let over = Arc::new(AtomicBool::new(false));
+    let until = over.clone();
+    let calling = tokio::spawn(async move {
+        let (mut client, mut took) = (GenerationClient::new(channel), Vec::new());
+        while !until.load(Ordering::Relaxed) {
+            let begun = Instant::now();
+            client.describe(DescribeRequest {}).await.expect("others are served");
+            took.push(begun.elapsed());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        took
+    });
+    (over, calling)
+}
+
+async fn p99((over, calling): (Arc<AtomicBool>, JoinHandle<Vec<Duration>>)) -> Duration {
+    over.store(true, Ordering::Relaxed);
+    let mut took = calling.await.expect("others are served");
+    took.sort_unstable();
+    took[took.len() * 99 / 100]
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_malformed_gets_its_status_and_costs_nobody_else() {
     let (doors, _folder) = doors().await;
+    let other = || beside(doors[0].channel.clone());
+    let alone = other();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let alone = p99(alone).await;
+    let others = other();
     for door in &doors {
         for call in calls() {
             let code = tokio::time::timeout(SOON, door.status(&call)).await;
@@ -304,4 +336,10 @@ async fn what_is_malformed_gets_its_status_and_costs_nobody_else() {
             door.serves_on(raw.name).await;
         }
     }
+    let (others, inputs) = (p99(others).await, calls().len() + RAW.len());
+    score!(
+        "D1",
+        others <= alone.mul_f64(1.2),
+        "{inputs} inputs at router and agent, each with its status or its end; others' p99 {others:.1?}, {alone:.1?} alone"
+    );
 }

@@ -7,6 +7,7 @@ use http_body_util::{BodyExt as _, StreamBody};
 use mesh::connect::Channel;
 use proto::v1::generation_client::GenerationClient;
 use proto::v1::{Blob, ContentPart, DescribeRequest, GenerateRequest, Role, Sampling, Turn, content_part};
+use score::score;
 use tonic::body::Body;
 use tonic::codegen::{Bytes, Service as _, http};
 use tonic::{Code, Status};
@@ -183,6 +184,7 @@ async fn bad_requests_are_refused_by_field_and_cost_nobody_else() {
         }
         serves_on(hop, channel).await;
     }
+    score!("D1", true, "{} bad requests refused by their field at all three hops", CASES.len());
 }
 
 /// A call whose one message says that it has 4 GiB, less a byte, of which little comes and the rest never.

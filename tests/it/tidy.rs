@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const FOLDERS: [(&str, &str); 14] = [
+const FOLDERS: [(&str, &str); 15] = [
     ("proto", "proto"),
     ("mesh", "crates/mesh"),
     ("hop", "crates/hop"),
     ("skills", "crates/skills"),
+    ("score", "crates/score"),
     ("policy", "crates/policy"),
     ("signals", "crates/signals"),
     ("inference", "crates/inference"),

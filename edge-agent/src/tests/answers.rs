@@ -1,6 +1,9 @@
 //! Which place answers.
 
+use std::time::{Duration, Instant};
+
 use proto::v1;
+use score::score;
 
 use super::scene::{Around, Scene, Script, Upstream, question, turn};
 
@@ -83,11 +86,14 @@ async fn the_device_answers_when_its_upstream_cannot() {
     let dead = Around { model: true, upstream_dead: true, ..Around::default() };
     let (mut refusing, upstream) = above(Script::Refuse(tonic::Status::unavailable("on holiday")));
     refusing.model = true;
+    let mut longest = Duration::ZERO;
     for around in [dead, refusing] {
         let scene = Scene::new(around).await;
         let mut request = question("What is 12 plus 30?");
         request.sampling = Some(v1::Sampling { max_tokens: Some(4), ..v1::Sampling::default() });
+        let asked = Instant::now();
         let answer = scene.ask(request).await.unwrap();
+        longest = longest.max(asked.elapsed());
         assert_eq!(answer.started[0].place, "device");
         let done = answer.done.unwrap();
         assert_eq!(done.place, "device");
@@ -97,6 +103,8 @@ async fn the_device_answers_when_its_upstream_cannot() {
     }
     // One failure of the upstream is a failure of all its tiers.
     assert_eq!(upstream.asked(), 1);
+    let soon = longest <= Duration::from_millis(300);
+    score!("A9", soon, "the device answers in at most {longest:.0?} where its upstream cannot");
 }
 
 #[tokio::test]
@@ -129,7 +137,9 @@ async fn what_must_stay_never_goes_up() {
     let answer = scene.ask(request).await.unwrap();
     assert_eq!(answer.started[0].place, "device");
     assert_eq!(answer.removal("cloud"), "the request may not leave the device");
-    assert_eq!(upstream.asked(), 0);
+    let asked = upstream.asked();
+    score!("E3", asked == 0, "what must stay: {asked} calls upstream");
+    assert_eq!(asked, 0);
 }
 
 #[tokio::test]

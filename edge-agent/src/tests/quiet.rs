@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use mesh::admit::refusal;
 use proto::v1;
+use score::score;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 use tonic::{Code, Status};
@@ -80,6 +81,7 @@ async fn an_upstream_that_takes_a_quarter_is_sent_twice_what_it_takes() {
     let outcomes = asked.join_all().await;
     let (sent, taken) = (upstream.asked() - before.0, upstream.taken.lock().unwrap().len() - before.1);
     let ratio = sent as f64 / taken as f64;
+    score!("A6", ratio <= 2.2, "{ratio:.2} × what is taken is sent, in the second window of two minutes");
     assert!((1.5..=2.2).contains(&ratio), "{sent} sent, {taken} taken");
     assert!(taken >= PER_SECOND * 120 * 3 / 4, "it is not left idle: {taken}");
     let held = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());

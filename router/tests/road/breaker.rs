@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use proto::v1;
+use score::score;
 use tokio::time::{Instant, sleep};
 use tonic::Code;
 
@@ -34,7 +35,7 @@ async fn ask(road: &mut Road) -> Result<Answer, tonic::Status> {
 async fn a_worker_that_always_fails_is_ejected_before_anybody_sees_it() {
     let mut road = Road::lay(three(&FAILS)).await;
     let begun = Instant::now();
-    let mut probes = Vec::new();
+    let (mut probes, mut reached, mut ejected) = (Vec::new(), 0, None);
     // Two requests a second for a minute.
     for turn in 0..120 {
         let before = asked(&road.workers[0]);
@@ -43,14 +44,29 @@ async fn a_worker_that_always_fails_is_ejected_before_anybody_sees_it() {
             request_id: format!("question-{turn}"),
             ..question_at(v1::Priority::Background)
         };
-        let answer = road.ask(request).await.unwrap();
-        assert_ne!(answer.place(), "slow/a");
+        match road.ask(request).await {
+            Ok(answer) if answer.place() != "slow/a" => {
+                // The decision says of an ejection before it, not of one by its own first attempt.
+                if removal(&answer, "slow/a").contains("failed there") {
+                    ejected.get_or_insert((before, begun.elapsed()));
+                }
+            }
+            _ => reached += 1,
+        }
         if before >= 5 && asked(&road.workers[0]) > before {
             probes.push(begun.elapsed());
         }
         sleep(Duration::from_millis(500)).await;
     }
     let failed = asked(&road.workers[0]);
+    let (first, at) = ejected.expect("it is ejected");
+    let again = probes.first().map_or(Duration::MAX, |probe| *probe - at);
+    score!(
+        "A8",
+        first <= 7 && reached <= 5 && again <= Duration::from_secs(2),
+        "ejected after {first} failures, {reached} reach callers, asked again after {again:.1?}, {failed} in a minute"
+    );
+    assert_eq!(reached, 0);
     assert!((5..5 + 7).contains(&failed), "{failed} requests failed there");
     // Each ejection is twice the one before it, at least: 1, 2, 4, 8 … seconds, give or take a fifth.
     let gaps: Vec<_> = probes.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64()).collect();
@@ -82,18 +98,26 @@ async fn a_tier_is_never_left_with_nobody() {
     for worker in &road.workers {
         worker.state.set_script(FAILS.to_vec());
     }
-    let mut tried = Vec::new();
+    let (mut tried, mut longest) = (Vec::new(), Duration::ZERO);
     for turn in 0..200 {
         let before: Vec<_> = road.workers.iter().map(asked).collect();
         let request = v1::GenerateRequest { request_id: format!("question-{turn}"), ..question() };
         let instant = Instant::now();
         let status = road.refused(request).await;
         assert_eq!(status.code(), Code::Unavailable, "{status}");
-        assert!(instant.elapsed() < Duration::from_millis(300), "the agent can answer itself at once");
+        longest = longest.max(instant.elapsed());
         tried.push(road.workers.iter().map(asked).sum::<usize>() - before.iter().sum::<usize>());
         sleep(Duration::from_millis(500)).await;
     }
-    assert!(tried.iter().all(|tries| *tries >= 1), "each is tried somewhere");
+    let unplaced = tried.iter().filter(|tries| **tries == 0).count();
+    let soon = longest < Duration::from_millis(300);
+    score!(
+        "A9",
+        unplaced == 0 && soon,
+        "{unplaced} of 200 had no worker left, each told after at most {longest:.1?}"
+    );
+    assert!(soon, "the agent can answer itself at once: {longest:?}");
+    assert_eq!(unplaced, 0, "each is tried somewhere");
     assert!(
         tried[100..].iter().filter(|tries| **tries > 1).count() <= 12,
         "and hardly more than there: {tried:?}"
@@ -205,6 +229,7 @@ async fn a_request_at_a_worker_that_is_stopped_goes_elsewhere_within_two_seconds
 
 #[tokio::test(start_paused = true)]
 async fn no_request_outlives_its_deadline() {
+    let mut late = Vec::new();
     for script in [vec![Step::Hang], vec![Step::Started, Step::Delta("It ", &[7]), Step::Hang]] {
         let mut plan = both();
         for (_, _, planned) in &mut plan {
@@ -219,6 +244,10 @@ async fn no_request_outlives_its_deadline() {
         let begun = Instant::now();
         let status = road.refused(request).await;
         assert_eq!(status.code(), Code::DeadlineExceeded);
-        assert!(begun.elapsed() <= Duration::from_millis(2_700), "{:?}", begun.elapsed());
+        late.push(begun.elapsed().saturating_sub(Duration::from_millis(2_600)));
     }
+    let late = late.into_iter().max().unwrap();
+    let pass = late <= Duration::from_millis(100);
+    score!("B4", pass, "a call at workers that say nothing outlives its deadline by {late:.1?}");
+    assert!(pass, "{late:?}");
 }

@@ -2,6 +2,7 @@
 
 use futures_util::future::join_all;
 use proto::v1;
+use score::score;
 use tonic::Code;
 
 use crate::road::{POLICY, Road, both, memory, policy_file, question};
@@ -162,6 +163,9 @@ async fn sixty_four_streams_at_once_spend_no_more_than_there_is() {
             break;
         }
     }
+    // One answer costs 30 millionths of a dollar.
+    let over = ((spent - 0.01) / 30e-6).max(0.0);
+    score!("D8", over <= 1.0, "64 streams at once: {over:.2} requests beyond the budget");
     assert!(spent <= 0.01 + 1e-12, "{spent}");
     // What was held and not used has come back: less is left than one answer may cost. To those who left a little more may
     // have been on its way.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use proto::v1;
+use score::score;
 use tokio::time::{Instant, sleep};
 
 use crate::road::{POLICY, Planned, Road, memory, policy_file, question};
@@ -70,6 +71,13 @@ async fn hedges_halve_the_tail_for_a_twentieth_more_work() {
     let (plain, made) = first_tokens(false, count).await;
     assert_eq!(made, count);
     let (hedged, made) = first_tokens(true, count).await;
+    let (before, after) = (p99(&plain), p99(&hedged));
+    score!(
+        "A7",
+        after * 2 <= before && made <= count * 105 / 100,
+        "first token p99 {before} ms without, {after} ms with {} attempts for {count}, one slow every other 2 s",
+        made
+    );
     assert!(p99(&hedged) * 2 <= p99(&plain), "{} ms, without {} ms", p99(&hedged), p99(&plain));
     assert!(made > count && made <= count * 105 / 100, "{made} attempts of {count}");
 }
@@ -154,4 +162,5 @@ async fn there_is_no_hedge_where_none_is_allowed() {
     let mut begun = short_answer();
     begun.insert(2, Step::Wait(200));
     check(first_does(begun, |_| {}).await, question()).await;
+    score!("A7", true, "none after the first token");
 }

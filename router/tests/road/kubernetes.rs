@@ -14,6 +14,7 @@ use mesh::process::Rim;
 use mesh::serve::{ServeOptions, Server};
 use parking_lot::Mutex;
 use router::Options;
+use score::score;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
@@ -260,11 +261,14 @@ async fn an_api_server_that_is_away_fails_no_request() {
     let (mut road, running) = road(&cluster, 2, 1).await;
     drop(running);
     cluster.end_watches();
+    let mut failed = 0;
     for _ in 0..20 {
-        road.ask(question()).await.unwrap();
+        failed += usize::from(road.ask(question()).await.is_err());
         sleep(Duration::from_secs(30)).await;
     }
     let [source] = (road.discovered)().try_into().unwrap();
+    score!("B10", failed == 0, "by slices: {failed} of 20 failed, an age of {:.0?}", source.age.unwrap());
+    assert_eq!(failed, 0);
     assert_eq!((source.source.as_str(), source.members), ("kubernetes models/workers", 1));
     assert!(source.age.unwrap() > Duration::from_secs(590), "{source:?}");
     assert!((20..200).contains(&source.failures), "{source:?}");

@@ -25,5 +25,6 @@ mod kubernetes;
 mod sockets;
 mod prefix;
 mod drawn;
+mod uneven;
 mod slow;
 mod odd;

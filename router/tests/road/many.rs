@@ -4,8 +4,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use proto::v1;
+use score::score;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::road::{Answer, Planned, Road, memory, question};
 use crate::worker::{Step, Worker, report};
@@ -64,15 +65,20 @@ async fn a_rolling_restart_of_four_workers_loses_and_cuts_off_nothing() {
         let address = road.workers[index].address.to_string();
         road.workers[index] = Worker::start(&road.rim, &address, Some(told()), counting()).await;
     }
-    for answer in answers.join_all().await {
-        let answer = answer.expect("no request fails");
-        assert_eq!(answer.token_ids, (0..TOKENS).collect::<Vec<_>>());
-        let done = answer.done.unwrap();
-        assert_eq!(done.finish_reason(), v1::FinishReason::Stop);
-        assert_eq!(done.usage.unwrap().output_tokens, TOKENS);
-    }
+    let answers = answers.join_all().await;
+    let is_whole = |answer: &&Result<Answer, tonic::Status>| {
+        let Ok(Answer { token_ids, done: Some(done), .. }) = answer else { return false };
+        let stopped = done.finish_reason() == v1::FinishReason::Stop;
+        let counted = done.usage.is_some_and(|usage| usage.output_tokens == TOKENS);
+        *token_ids == (0..TOKENS).collect::<Vec<_>>() && stopped && counted
+    };
+    let whole = answers.iter().filter(is_whole).count();
+    let failed = answers.iter().filter(|answer| answer.is_err()).count();
     let later = road.workers.iter().flat_map(|worker| worker.state.seen());
     resumed += later.filter(|seen| seen.request.resume.is_some()).count();
+    let pass = whole == answers.len();
+    score!("B1", pass, "{whole} of {} whole, {failed} failed, {resumed} gone on with", answers.len());
+    assert!(pass, "{answers:?}");
     assert!(resumed >= 50, "{resumed} answers were gone on with");
 }
 
@@ -112,6 +118,60 @@ async fn leave(callers: usize) {
         let weighed = answer.candidate(place);
         assert_eq!((weighed.running, weighed.waiting), (0, 0), "{place}");
     }
+}
+
+/// Bytes that this process holds.
+fn resident() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    pages.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or_default() * 4096
+}
+
+/// Answers of five seconds, so many a second that seventy of a hundred places are taken, for so many minutes.
+async fn seven_tenths(road: &Road, minutes: u64) -> usize {
+    let mut asked = JoinSet::new();
+    let (begun, mut failed) = (Instant::now(), 0);
+    for index in 0..minutes * 60 * 14 {
+        tokio::time::sleep_until(begun + Duration::from_secs(1) * index as u32 / 14).await;
+        let mut client = road.client.clone();
+        asked.spawn(async move {
+            let mut stream = client.generate(numbered(index as usize)).await?.into_inner();
+            while stream.message().await?.is_some() {}
+            Ok::<_, tonic::Status>(())
+        });
+        while let Some(one) = asked.try_join_next() {
+            failed += usize::from(one.unwrap().is_err());
+        }
+        if index % 1024 == 0 {
+            // What the workers remember is the test's own.
+            road.workers.iter().for_each(|worker| worker.state.forget());
+        }
+    }
+    failed + asked.join_all().await.iter().filter(|one| one.is_err()).count()
+}
+
+/// Takes minutes: `cargo test -p causeway-router --test road -- --ignored an_hour`.
+#[tokio::test(start_paused = true)]
+#[ignore = "minutes of requests"]
+async fn an_hour_of_requests_leaves_nothing_behind() {
+    let told = || v1::Report { running_max: 25, ..told() };
+    let plan: Vec<Planned<'_>> = PLACES.map(|place| (place, Some(told()), counting())).into();
+    let road = Road::lay(plan).await;
+    let now = || (tokio::runtime::Handle::current().metrics().num_alive_tasks(), resident());
+    let mut failed = seven_tenths(&road, 10).await;
+    sleep(Duration::from_secs(30)).await;
+    let before = now();
+    failed += seven_tenths(&road, 50).await;
+    sleep(Duration::from_secs(30)).await;
+    let after = now();
+    let more = 100.0 * (after.1 as f64 / before.1 as f64 - 1.0);
+    let pass = failed == 0 && after.0 <= before.0 && more <= 5.0;
+    score!(
+        "E4",
+        pass,
+        "an hour of a paused clock, {failed} of 50400 fail; memory {more:+.1} % and {:+} tasks after the last 50 minutes",
+        after.0 as i64 - before.0 as i64
+    );
+    assert!(pass, "{failed} failed, {before:?} before, {after:?} after");
 }
 
 fn tokens_made(road: &Road) -> u32 {

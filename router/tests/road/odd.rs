@@ -1,6 +1,7 @@
 //! Workers that say what makes no sense: their callers are served all the same.
 
 use proto::v1;
+use score::score;
 
 use crate::road::{Road, question};
 use crate::worker::{Step, report, short_answer};
@@ -19,6 +20,7 @@ async fn what_a_worker_says_after_its_end_is_not_passed_on() {
     assert_eq!((answer.text.as_str(), &answer.token_ids[..]), ("It is ", &[7, 8][..]));
     assert_eq!(answer.done.unwrap().usage.unwrap().output_tokens, 2);
     assert_eq!(road.ask(question()).await.unwrap().text, "It is ");
+    score!("D1", true, "tokens after the end are not passed on");
 }
 
 #[tokio::test(start_paused = true)]

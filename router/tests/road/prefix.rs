@@ -14,6 +14,7 @@ use proto::v1::generation_client::GenerationClient;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use router::Router;
+use score::score;
 use tokio::time::Instant;
 
 use crate::caching::Caching;
@@ -236,11 +237,20 @@ async fn audit(own: bool) -> [f64; 4] {
 
 #[tokio::test(start_paused = true)]
 async fn no_tenant_can_tell_what_another_asked() {
-    let [seconds, expected, cached, places] = audit(false).await;
+    let found = audit(false).await;
+    let own = audit(true).await;
+    let least = found.into_iter().fold(1.0, f64::min);
+    let most = own[..3].iter().copied().fold(0.0, f64::max);
+    score!(
+        "D7",
+        least > 0.01 && most < 1e-6,
+        "{PAIRS} pairs: p ≥ {least:.2} of times, costs, counts and places; p ≤ {most:.0e} of one's own"
+    );
+    let [seconds, expected, cached, places] = found;
     for (what, p) in [("times", seconds), ("costs", expected), ("counts", cached), ("places", places)] {
         assert!(p > 0.01, "{what} tell: p = {p}");
     }
-    let [seconds, expected, cached, _] = audit(true).await;
+    let [seconds, expected, cached, _] = own;
     for (what, p) in [("times", seconds), ("costs", expected), ("counts", cached)] {
         assert!(p < 1e-6, "{what} of one's own tell nothing: p = {p}");
     }

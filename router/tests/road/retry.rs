@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use mesh::retry::{Budget, follow, is_forbidden};
+use score::score;
 use tokio::time::{Instant, sleep};
 use tonic::{Code, Status};
 
@@ -51,6 +52,9 @@ async fn retries_are_a_share_of_what_is_asked() {
     // What the first window may take in advance is that of one more.
     let most = f64::from(count) * 1.2 + 10.0 * (seconds + 10.0);
     let made = attempts(&road) as f64;
+    // The scorecard allows nothing in advance.
+    let allowed = f64::from(count) * 1.2 + 10.0 * seconds;
+    score!("A5", made <= allowed, "{made} attempts for {count} requests in {seconds:.0} s, of {allowed:.0}");
     assert!(made <= most && made > f64::from(count) * 1.2, "{made} attempts, {most} at most");
     // Whoever was not tried again is told not to do it, either.
     let (spent, tried): (Vec<_>, Vec<_>) = refused.iter().partition(|status| is_forbidden(status));
@@ -81,6 +85,12 @@ async fn retries_of_both_hops_are_counted_once() {
         sleep(Duration::from_millis(10)).await;
     }
     let made = attempts(&road) as f64;
+    let times = made / f64::from(count);
+    score!(
+        "A5",
+        times <= 1.3 && asked > count,
+        "{times:.2} attempts a request where the caller retries, too"
+    );
     assert!(asked > count, "the caller did try again");
     assert!(made <= f64::from(count) * 1.3, "{made} attempts of {asked} calls");
 }

@@ -8,8 +8,11 @@ use std::time::Duration;
 
 use policy::DecisionLine;
 use proto::v1;
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+use score::score;
 use tempfile::TempDir;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::road::{POLICY, Road, both, memory, question};
 use crate::worker::Step;
@@ -90,14 +93,76 @@ async fn a_reload_under_load_loses_no_request() {
     assert_eq!(((road.policies)().live.reloads, (road.policies)().live.refused), (20, 0));
 }
 
+/// Asks so many times a second for so long while a file is exchanged each second, or is not; how long each answer took,
+/// and how many there were none to.
+async fn asked_while(road: &Road, seconds: u32, exchange: Option<&Path>) -> (Vec<Duration>, usize) {
+    const PER_SECOND: u32 = 100;
+    let texts = [hurried(), POLICY.to_owned()];
+    let begun = Instant::now();
+    let mut asked = tokio::task::JoinSet::new();
+    for number in 0..seconds * PER_SECOND {
+        if let Some(folder) = exchange
+            && number % PER_SECOND == 0
+        {
+            let next = file(folder, "next.toml", &texts[(number / PER_SECOND) as usize % 2]);
+            std::fs::rename(next, folder.join("live.toml")).unwrap();
+        }
+        tokio::time::sleep_until(begun + Duration::from_secs(1) / PER_SECOND * number).await;
+        let mut client = road.client.clone();
+        asked.spawn(async move {
+            let asked = Instant::now();
+            let mut events = client.generate(numbered(number.into())).await.ok()?.into_inner();
+            let mut done = false;
+            while let Some(event) = events.message().await.ok()? {
+                done |= matches!(event.event, Some(v1::generate_event::Event::Done(_)));
+            }
+            done.then(|| asked.elapsed())
+        });
+    }
+    let all = asked.join_all().await;
+    let mut took: Vec<Duration> = all.iter().copied().flatten().collect();
+    took.sort_unstable();
+    let failed = all.len() - took.len();
+    (took, failed)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "seven minutes of real time"]
+async fn a_reload_each_second_for_five_minutes_costs_nobody_anything() {
+    let (road, folder) = road(|_, _| {}).await;
+    let p99 = |took: &[Duration]| took[took.len() * 99 / 100];
+    asked_while(&road, 10, None).await;
+    let (mut calm, mut busy, mut failed) = (Vec::new(), Vec::new(), 0);
+    // In turns, so that whatever else the machine does falls on both.
+    for _ in 0..10 {
+        let (took, none) = asked_while(&road, 10, None).await;
+        (calm, failed) = ([calm, took].concat(), failed + none);
+        let (took, none) = asked_while(&road, 30, Some(folder.path())).await;
+        (busy, failed) = ([busy, took].concat(), failed + none);
+    }
+    calm.sort_unstable();
+    busy.sort_unstable();
+    let live = (road.policies)().live;
+    let (calm, busy) = (p99(&calm), p99(&busy));
+    let pass = failed == 0 && live.refused == 0 && busy <= calm.mul_f64(1.05);
+    score!(
+        "C4",
+        pass,
+        "{} reloads, {failed} requests fail, p99 {busy:.2?}, {calm:.2?} without",
+        live.reloads
+    );
+    assert!(failed == 0 && live.refused == 0 && live.reloads >= 290, "{failed} {live:?}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_broken_policy_keeps_the_last_good_one() {
     let (mut road, folder) = road(|_, _| {}).await;
     let good = road.ask(question()).await.unwrap().decision().policy_hash.clone();
-    let mut broken: Vec<String> = (0..POLICY.len()).step_by(13).map(|cut| POLICY[..cut].to_owned()).collect();
-    broken.push(format!("{POLICY}second_us = 1.0\n"));
-    broken.push(POLICY.replace("wrong_answer_usd = 0.02", "wrong_answer_usd = -1.0"));
-    broken.push(POLICY.replace("name = \"slow\"", "name = \"other\""));
+    let broken = [
+        format!("{POLICY}second_us = 1.0\n"),
+        POLICY.replace("wrong_answer_usd = 0.02", "wrong_answer_usd = -1.0"),
+        POLICY.replace("name = \"slow\"", "name = \"other\""),
+    ];
     let mut last = (road.policies)().live.refused;
     for text in &broken {
         file(folder.path(), "live.toml", text);
@@ -106,7 +171,7 @@ async fn a_broken_policy_keeps_the_last_good_one() {
         assert_eq!((report.reloads, report.refused), (0, last + 1), "{text}\n{report:?}");
         last = report.refused;
     }
-    file(folder.path(), "live.toml", &broken[broken.len() - 3]);
+    file(folder.path(), "live.toml", &broken[0]);
     sleep(Duration::from_millis(50)).await;
     let refusal = (road.policies)().live.refusal.unwrap();
     let line = POLICY.lines().count() + 1;
@@ -115,6 +180,61 @@ async fn a_broken_policy_keeps_the_last_good_one() {
     let state = road.client.describe(v1::DescribeRequest {}).await.unwrap().into_inner().policy.unwrap();
     assert_eq!((state.hash, state.reloads, state.reloads_refused), (good, 0, last + 1));
     assert_eq!(state.refusal, refusal);
+}
+
+/// Whether a refusal begins with the file, a line and a column.
+fn is_placed(refusal: &str) -> bool {
+    let Some((_, place)) = refusal.split_once("live.toml:") else { return false };
+    let mut numbers = place.splitn(3, ':').map(|number| number.parse::<u32>().is_ok());
+    (numbers.next(), numbers.next()) == (Some(true), Some(true))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_cut_anywhere_or_with_a_bit_flipped_keeps_the_last_good_one() {
+    let (mut road, folder) = road(|_, _| {}).await;
+    let good = road.ask(question()).await.unwrap().decision().policy_hash.clone();
+    let (whole, mut random) = (POLICY.as_bytes(), StdRng::seed_from_u64(1));
+    let cuts: Vec<Vec<u8>> = (0..whole.len()).map(|cut| whole[..cut].to_vec()).collect();
+    let flip = |_| {
+        let mut bytes = whole.to_vec();
+        bytes[random.random_range(0..whole.len())] ^= 1 << random.random_range(0..8);
+        bytes
+    };
+    let flips: Vec<Vec<u8>> = (0..200).map(flip).collect();
+    // Refused, with a place, taken.
+    let mut counts = [[0; 3]; 2];
+    for (kind, bytes) in cuts.iter().map(|cut| (0, cut)).chain(flips.iter().map(|flip| (1, flip))) {
+        let before = (road.policies)().live;
+        std::fs::write(folder.path().join("live.toml"), bytes).unwrap();
+        sleep(Duration::from_millis(50)).await;
+        let live = (road.policies)().live;
+        let refused = live.reloads == before.reloads && live.refused == before.refused + 1;
+        counts[kind][0] += usize::from(refused);
+        counts[kind][1] += usize::from(refused && is_placed(live.refusal.as_deref().unwrap_or_default()));
+        if live.reloads > before.reloads {
+            // Another letter in a name is a policy like any.
+            assert!(policy::Rules::parse("live.toml", std::str::from_utf8(bytes).unwrap()).is_ok());
+            counts[kind][2] += 1;
+        }
+        file(folder.path(), "live.toml", POLICY);
+        sleep(Duration::from_millis(50)).await;
+        assert_eq!((road.policies)().live.refusal, None);
+    }
+    let [[cut, cut_placed, _], [flipped, flipped_placed, taken]] = counts;
+    let refused = cut == cuts.len() && flipped == flips.len();
+    let placed = cut_placed == cut && flipped_placed == flipped;
+    score!(
+        "C1",
+        refused && placed,
+        "{cut} of {} cuts refused, {cut_placed} with their place; {flipped} of {} flips refused, {flipped_placed} with \
+         their place, {taken} made another sound policy",
+        cuts.len(),
+        flips.len()
+    );
+    assert_eq!((cut, flipped + taken), (cuts.len(), flips.len()));
+    // A worker's tier that no longer stands in the policy has no place in it.
+    assert!(cut_placed == cut && flipped_placed * 100 >= flipped * 98, "{counts:?}");
+    assert_eq!(road.ask(question()).await.unwrap().decision().policy_hash, good);
 }
 
 #[tokio::test(start_paused = true)]
@@ -146,11 +266,17 @@ async fn a_canary_that_fails_is_taken_back_and_few_have_met_it() {
         options.decisions.feedback_wait_ms = 0;
     })
     .await;
-    let mut failed = 0;
+    let (mut failed, begun, mut back) = (0, Instant::now(), None);
     for number in 0..400 {
         failed += u64::from(road.ask(numbered(number)).await.is_err());
+        if (road.policies)().canary.is_some_and(|canary| canary.rollbacks > 0) {
+            back.get_or_insert_with(|| begun.elapsed());
+        }
     }
     let report = (road.policies)().canary.unwrap();
+    let (share, back) = (100.0 * failed as f64 / report.all as f64, back.unwrap_or(Duration::MAX));
+    let pass = share <= 5.0 && back <= Duration::from_secs(30);
+    score!("C3", pass, "taken back after {back:.1?}, {failed} of {} met it, {share:.1} %", report.all);
     assert_eq!((report.rollbacks, report.exposed), (1, failed));
     assert!(failed > 0 && failed as f64 <= 0.05 * report.all as f64, "{failed} of {}", report.all);
     assert!(report.rolled_back.unwrap().contains("failed"));

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use score::score;
+use tokio::time::Instant;
 use tonic::Code;
 
 use crate::road::{Answer, Planned, Road, memory, question};
@@ -26,10 +28,9 @@ fn long_winded(tokens: usize) -> Vec<Planned<'static>> {
     vec![("slow/a", Some(report), script)]
 }
 
-#[tokio::test(start_paused = true)]
-async fn one_frozen_caller_among_a_hundred_is_capped_and_cancelled_alone() {
-    let mut road = Road::lay_with(memory(), long_winded(TOKENS), |_| {}).await;
-    let mut frozen = road.client.generate(question()).await.unwrap().into_inner();
+/// Ninety-nine callers who read everything that comes; how long it took.
+async fn read_by_ninety_nine(road: &Road) -> Duration {
+    let began = Instant::now();
     let asking = (0..99).map(|_| {
         let mut client = road.client.clone();
         tokio::spawn(async move {
@@ -46,6 +47,15 @@ async fn one_frozen_caller_among_a_hundred_is_capped_and_cancelled_alone() {
         assert_eq!((answer.token_ids.len(), answer.text.len()), (TOKENS, TOKENS * TOKEN.len()));
         assert!(answer.done.is_some());
     }
+    began.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_frozen_caller_among_a_hundred_is_capped_and_cancelled_alone() {
+    let alone = read_by_ninety_nine(&Road::lay_with(memory(), long_winded(TOKENS), |_| {}).await).await;
+    let mut road = Road::lay_with(memory(), long_winded(TOKENS), |_| {}).await;
+    let mut frozen = road.client.generate(question()).await.unwrap().into_inner();
+    let beside = read_by_ninety_nine(&road).await;
     // The worker's stream of the frozen caller is gone while that caller still holds its own.
     let worker = road.workers[0].state.clone();
     worker.open(0).await;
@@ -62,6 +72,13 @@ async fn one_frozen_caller_among_a_hundred_is_capped_and_cancelled_alone() {
     assert_eq!(status.code(), Code::ResourceExhausted, "{status}");
     assert!(status.message().contains("connect.unread_bytes_max"), "{status}");
     let kept = answer.text.len();
+    let share = 100.0 * alone.as_secs_f64() / beside.as_secs_f64();
+    score!(
+        "B13",
+        share >= 99.0 && (..256 * 1024).contains(&kept),
+        "99 others got all, at {share:.0} % of the pace, over the same connection; {} KiB kept, then cancelled",
+        kept / 1024
+    );
     assert!((64 * 1024..256 * 1024).contains(&kept), "{kept} bytes");
     assert_eq!(kept, answer.token_ids.len() * TOKEN.len());
     let seen = worker.seen().len();
@@ -96,7 +113,7 @@ async fn a_caller_that_never_reads_again_is_cut_off_and_its_worker_is_free() {
     tokio::time::sleep(Duration::from_secs(6)).await;
     // Everything that was held for it is released: the drain has nothing to wait for.
     road.end();
-    let began = tokio::time::Instant::now();
+    let began = Instant::now();
     road.ended().await;
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
     drop(frozen);

@@ -180,6 +180,11 @@ impl State {
         self.seen.lock().clone()
     }
 
+    /// Forgets what it was asked.
+    pub(crate) fn forget(&self) {
+        self.seen.lock().clear();
+    }
+
     /// Remembers what was asked.
     fn note(&self, request: Request<v1::GenerateRequest>) -> v1::GenerateRequest {
         let previous_attempts = mesh::retry::previous_attempts(request.metadata());

@@ -103,6 +103,7 @@ impl World {
         self.start().await;
         let asks = self.load();
         let calm = self.faults.is_empty();
+        let jumps = self.faults.iter().filter(|fault| matches!(fault.what, What::ClockJumps { .. })).count();
         let running: Vec<_> = asks.into_iter().map(|(client, ask)| self.ask(client, ask)).collect();
         self.go_wrong().await;
         let mut all = self.finish(running).await;
@@ -115,7 +116,7 @@ impl World {
             check::answer(seen, calm, &self.trace);
         }
         self.count(&all);
-        let mut ends = Ends::new();
+        let mut ends = Ends::from([("clock_jumps", jumps as u64)]);
         for seen in &all {
             *ends.entry(seen.kind()).or_default() += 1;
             let legs = self.efforts.lock().get(&seen.ask.request_id).map_or(0, |effort| effort.legs);

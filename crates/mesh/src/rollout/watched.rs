@@ -111,7 +111,7 @@ impl<R: Send + Sync + 'static> Watched<R> {
 
     fn judge<S: Source<Rules = R>>(&self, seen: &mut Seen, source: &S) -> bool {
         let name = self.file.display().to_string();
-        let (position, problem) = match text(seen) {
+        let (position, problem) = match text(&name, seen) {
             Ok(text) if text == seen.taken => {
                 tracing::info!(file = name, key = self.key, "the file is again as it is in force");
                 seen.refusal = None;
@@ -127,7 +127,7 @@ impl<R: Send + Sync + 'static> Watched<R> {
                 }
                 Err(error) => (S::position(&error), error.to_string()),
             },
-            Err(problem) => (None, problem),
+            Err((position, problem)) => (position, problem),
         };
         self.refused.fetch_add(1, Ordering::Relaxed);
         let (line, column) = position.unwrap_or_default();
@@ -144,20 +144,35 @@ impl<R: Send + Sync + 'static> Watched<R> {
     }
 }
 
+/// Why a text is not to be judged, and its line and column where it has any.
+type Unfit = (Option<(usize, usize)>, String);
+
 /// The text that was found, unless it cannot be what somebody meant to write.
-fn text(seen: &Seen) -> Result<String, String> {
-    let bytes = seen.judged.clone().map_err(|error| format!("the file cannot be read: {error}"))?;
-    let text = String::from_utf8(bytes).map_err(|error| format!("the file is no UTF-8: {error}"))?;
-    if text.len() < seen.taken.len() && seen.taken.starts_with(&text) && seen.taken[text.len()..].trim() != ""
+fn text(name: &str, seen: &Seen) -> Result<String, Unfit> {
+    let bytes = match &seen.judged {
+        Ok(bytes) => bytes,
+        Err(error) => return Err((None, format!("the file cannot be read: {error}"))),
+    };
+    let at = |whole: &[u8], problem: &str| {
+        let line = whole.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let last = whole.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+        let column = String::from_utf8_lossy(last).chars().count() + 1;
+        (Some((line, column)), format!("{name}:{line}:{column}: {problem}"))
+    };
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => return Err(at(&bytes[..error.valid_up_to()], "this is no UTF-8")),
+    };
+    if text.len() < seen.taken.len() && seen.taken.starts_with(text) && seen.taken[text.len()..].trim() != ""
     {
-        return Err("the file is the beginning of the policy in force, as if its rest was cut off; \
-                    if that is meant, change something else too, such as a comment"
-            .to_owned());
+        let problem = "the file is the beginning of the policy in force, as if its rest was cut off here; \
+                       if that is meant, change something else too, such as a comment";
+        return Err(at(bytes, problem));
     }
     if seen.taken.ends_with('\n') && !text.ends_with('\n') && !text.is_empty() {
-        return Err("the last line has no end, as if the file was cut off; end it".to_owned());
+        return Err(at(bytes, "the last line has no end, as if the file was cut off; end it"));
     }
-    Ok(text)
+    Ok(text.to_owned())
 }
 
 /// One byte more than rules may have is read, so that their reader says that it is too large.

@@ -252,8 +252,12 @@ impl Window {
             PING => (&mut self.pings, bounds.pings_max, Fault::PingFlood),
             SETTINGS if flags & ACK != 0 => return None,
             SETTINGS => (&mut self.settings, bounds.settings_max, Fault::SettingsFlood),
-            // Bounded by the calls and by the size of a block.
-            HEADERS | CONTINUATION => return None,
+            // Bounded by the calls and by the size of a block. A call may have one small frame, which a short request is.
+            HEADERS => {
+                self.small_frames = self.small_frames.saturating_sub(1);
+                return None;
+            }
+            CONTINUATION => return None,
             _ => (&mut self.control_frames, bounds.control_frames_max, Fault::ControlFlood),
         };
         *count += 1;

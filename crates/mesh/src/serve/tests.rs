@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http_body_util::BodyExt as _;
+use score::score;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::Instant;
 use tonic::Code;
@@ -230,7 +231,9 @@ async fn a_frozen_client_is_cut_off_at_the_drain_deadline() {
     let began = Instant::now();
     let served = running.stop().await;
     assert_eq!((served.forced, served.open), (1, 0));
-    assert_eq!(began.elapsed(), Duration::from_secs(2));
+    let took = began.elapsed();
+    score!("B2", took <= Duration::from_secs(3), "a frozen client holds a drain of 2 s for {took:.1?}");
+    assert_eq!(took, Duration::from_secs(2));
     while !dropped.load(Ordering::Relaxed) {
         tokio::task::yield_now().await;
     }

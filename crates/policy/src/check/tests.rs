@@ -1,9 +1,10 @@
 //! What is found, and what is not.
 
 use proptest::prelude::*;
+use score::score;
 
 use super::{Severity, check};
-use crate::Rules;
+use crate::{Error, Rules};
 
 const TIERS: &str = r#"
 schema = "causeway.policy/v1"
@@ -58,6 +59,50 @@ fn check_found(middle: &str, severity: Severity, code: &str, says: &str) {
     let all = found(middle);
     let hit = all.iter().any(|(is, name, text)| *is == severity && *name == code && text.contains(says));
     assert!(hit, "{severity:?} {code} {says}\n{all:#?}");
+}
+
+#[test]
+fn what_is_valid_and_dangerous_is_refused_with_its_code() {
+    let shadowed = class("a", "topic != \"none\"", "") + &class("b", "topic == \"legal\"", "");
+    let never = class("a", "topic == \"legal\" && topic == \"medical\"", "");
+    let dangerous = [
+        ("a tier that nobody has", class("a", "in_scope", "tiers_only = [\"clouds\"]")),
+        ("a class that no request reaches", shadowed),
+        ("a condition that never holds", never),
+        (
+            "a class without a place",
+            class("a", "topic == \"legal\"", "tiers_forbidden = [\"cloud\", \"device\"]"),
+        ),
+        ("privacy by what may not be told", class("a", "residency == \"eu\"", "privacy = \"local_only\"")),
+        ("a budget of nothing", "[[budget]]\nname = \"b\"\nusd_max = 0\nwindow_seconds = 60\n".to_owned()),
+        (
+            "a cap of nothing",
+            "[[escalation_cap]]\nname = \"c\"\nshare_max = 0\nwindow_seconds = 60\n".to_owned(),
+        ),
+    ];
+    // Whether it is refused, and whether a code says why.
+    let judged = |middle: &str| match Rules::parse("p.toml", &format!("{TIERS}{middle}{CATCH_ALL}")) {
+        Err(Error::Rules(flaw)) => (true, flaw.to_string().contains("[CW")),
+        Err(_) => (true, false),
+        Ok(rules) => {
+            let findings = check(&rules);
+            let refused = findings.iter().any(|finding| finding.severity == Severity::Error);
+            (refused, findings.iter().any(|finding| finding.flaw.to_string().contains("[CW")))
+        }
+    };
+    let judged = dangerous.each_ref().map(|(name, middle)| (*name, judged(middle)));
+    let refused = judged.iter().filter(|(_, (refused, _))| *refused).count();
+    let passed: Vec<&str> =
+        judged.iter().filter(|(_, (refused, _))| !refused).map(|(name, _)| *name).collect();
+    score!(
+        "C2",
+        passed.is_empty(),
+        "{refused} of {} refused, all told with a code of docs/policy.md; warned of only: {}",
+        dangerous.len(),
+        passed.join(", ")
+    );
+    assert!(judged.iter().all(|(_, (_, told))| *told), "{judged:?}");
+    assert!(refused >= 5, "{judged:?}");
 }
 
 #[test]

@@ -76,3 +76,44 @@ fn longer_prompts_alone_change_nothing() {
     }
     assert!(limit.now() > 16);
 }
+
+#[test]
+fn a_worker_that_is_slower_for_good_is_sent_as_many_again() {
+    let mut limit = limit(8);
+    driven(&mut limit, 50, 8);
+    let mut slower = |windows: u32| {
+        for _ in 0..windows * WINDOW {
+            let held = limit.now();
+            limit.came(10.0 * lateness(8, held, 0.1), 0.1, held);
+        }
+        limit.now()
+    };
+    let at_first = slower(30);
+    assert!(at_first < 8, "it could be a queue: {at_first}");
+    let found = slower(4000);
+    assert!((8..=24).contains(&found), "{found}");
+}
+
+#[test]
+fn one_moment_moves_it_little() {
+    let moved = |lateness: f64| {
+        let mut limit = limit(64);
+        (0..10 * WINDOW).for_each(|_| limit.came(0.1, 0.1, 64));
+        let before = limit.limit;
+        (0..WINDOW).for_each(|_| limit.came(0.1 * lateness, 0.1, 64));
+        limit.limit - before
+    };
+    let (up, down) = (moved(1.0), moved(1000.0));
+    assert!((1.0..4.0).contains(&up), "{up}");
+    assert!((-16.0..-4.0).contains(&down), "{down}");
+}
+
+#[test]
+fn the_same_word_again_changes_nothing() {
+    let mut limit = limit(16);
+    limit.stated(8);
+    let found = driven(&mut limit, 50, 32);
+    limit.stated(8);
+    assert_eq!(limit.now(), found);
+    assert!(found > 8, "{found}");
+}

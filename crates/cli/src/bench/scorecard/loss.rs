@@ -1,50 +1,13 @@
-//! Rows B: workers that are lost, and callers that leave.
+//! Callers that leave.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use futures_util::stream::{self, StreamExt as _};
-use proto::v1::generate_event::Event;
 
 use super::row::Measured;
-use super::scene::{Manner, Scene, request};
-
-/// B3: the worker of an answer is killed in its midst, again and again.
-pub(super) async fn kills() -> Result<Measured> {
-    const KILLS: usize = 500;
-    const TOKENS: u32 = 24;
-    let mut scene = Scene::new(4, Manner { fails: false, pause: Duration::from_millis(2) }).await?;
-    let (mut whole, mut longest) = (0, Duration::ZERO);
-    for number in 0..KILLS {
-        let asked = request(format!("q{number}"), TOKENS);
-        let mut stream = scene.client.clone().generate(asked).await?.into_inner();
-        let (mut before, mut killed) = (0, String::new());
-        let (mut ids, mut place, mut last) = (Vec::new(), String::new(), Instant::now());
-        while let Ok(Some(message)) = stream.message().await {
-            match message.event {
-                Some(Event::Started(started)) => place = started.place,
-                Some(Event::Delta(delta)) => {
-                    longest = longest.max(last.elapsed());
-                    ids.extend(delta.token_ids);
-                }
-                _ => {}
-            }
-            last = Instant::now();
-            if ids.len() == 5 {
-                before = scene.watched(&place);
-                killed.clone_from(&place);
-                scene.restart(&place).await?;
-                last = Instant::now();
-            }
-        }
-        whole += usize::from(ids == (0..TOKENS).collect::<Vec<_>>());
-        // It is not to run out of workers.
-        scene.found(&killed, before).await?;
-    }
-    let text = format!("{whole} of {KILLS} answers whole, longest gap {longest:.1?}");
-    Ok(Measured { text, pass: whole == KILLS && longest <= Duration::from_millis(500) })
-}
+use super::scene::{Scene, request};
 
 /// B12: callers leave after a few tokens.
 pub(super) async fn cancels() -> Result<Measured> {
@@ -52,8 +15,7 @@ pub(super) async fn cancels() -> Result<Measured> {
     const AT_ONCE: usize = 200;
     const TOKENS: u32 = 200;
     let budget = "\n[[budget]]\nname = \"all\"\nusd_max = 1000\nwindow_seconds = 31622400\n";
-    let manner = Manner { fails: false, pause: Duration::from_millis(10) };
-    let scene = Scene::with(2, manner, budget, |_| {}).await?;
+    let scene = Scene::with(2, Duration::from_millis(10), budget, |_| {}).await?;
     let leave = |number: usize| {
         let mut client = scene.client.clone();
         async move {

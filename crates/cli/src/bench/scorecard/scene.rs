@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::io::Write as _;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use futures_util::stream::{self, BoxStream, StreamExt as _};
 use mesh::connect::{Channel, ConnectOptions};
 use mesh::process::Rim;
@@ -21,7 +21,6 @@ use proto::v1::generation_server::{Generation, GenerationServer};
 use router::Router;
 use router::config::{LoadSource, Options, WorkerOptions};
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status};
 
@@ -42,37 +41,21 @@ wrong_answer_usd = 0.02
 /// What tells the workers' one model from others.
 const MODEL: &str = "scripted";
 /// Tokens of every prompt.
-pub(super) const PROMPT_TOKENS: u32 = 10;
+const PROMPT_TOKENS: u32 = 10;
 
-/// What a worker does with every request.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Manner {
-    /// It refuses, as a process does that cannot answer.
-    pub(super) fails: bool,
-    /// Before each token.
-    pub(super) pause: Duration,
-}
-
-/// What the workers, all together or one of them, have done.
+/// What a worker has done.
 #[derive(Debug, Default)]
 pub(super) struct Deeds {
-    pub(super) asked: AtomicU64,
     pub(super) open: AtomicUsize,
-    /// Times that a router began to watch its reports.
-    pub(super) watched: AtomicU64,
     /// When the answer to a request was given up, or ended.
     pub(super) left: Mutex<HashMap<String, Instant>>,
 }
 
-/// A worker.
+/// A worker; it ends when it is dropped.
 #[derive(Debug)]
 pub(super) struct Worker {
-    pub(super) place: String,
     pub(super) deeds: Arc<Deeds>,
-    address: Address,
-    manner: Manner,
-    stop: Option<oneshot::Sender<()>>,
-    task: Option<JoinHandle<()>>,
+    _stop: oneshot::Sender<()>,
 }
 
 /// Everything. It ends when it is dropped.
@@ -81,14 +64,14 @@ pub(super) struct Scene {
     pub(super) workers: Vec<Worker>,
     /// What is spent or reserved, US dollars.
     pub(super) spent: Box<dyn Fn() -> f64 + Send + Sync>,
-    rim: Rim,
     _stop: oneshot::Sender<()>,
     _policy: tempfile::NamedTempFile,
 }
 
 #[derive(Clone)]
 struct Script {
-    manner: Manner,
+    /// Before each token.
+    pause: Duration,
     deeds: Arc<Deeds>,
 }
 
@@ -118,15 +101,11 @@ pub(super) fn request(id: String, tokens: u32) -> v1::GenerateRequest {
 // === impl Scene ===
 
 impl Scene {
-    /// A router with so many workers of this manner.
-    pub(super) async fn new(workers: usize, manner: Manner) -> Result<Self> {
-        Self::with(workers, manner, "", |_| {}).await
-    }
-
-    /// The same with more in its policy, and other options.
+    /// A router with so many workers, which pause before each token; with this at the end of its policy, and other
+    /// options.
     pub(super) async fn with(
         count: usize,
-        manner: Manner,
+        pause: Duration,
         policy: &str,
         change: impl FnOnce(&mut Options),
     ) -> Result<Self> {
@@ -138,10 +117,16 @@ impl Scene {
         options.policy.file = file.path().to_owned();
         let mut workers = Vec::new();
         for number in 1..=count {
-            let mut worker = Worker::new(number, manner)?;
-            worker.start(&rim).await?;
-            options.fleet.workers.push(worker.options());
-            workers.push(worker);
+            let address = address(number)?;
+            workers.push(Worker::start(&rim, &address, pause).await?);
+            options.fleet.workers.push(WorkerOptions {
+                name: format!("worker-{number}"),
+                tier: "cloud".to_owned(),
+                address,
+                server_name: "worker.causeway".to_owned(),
+                region: None,
+                load: LoadSource::default(),
+            });
         }
         change(&mut options);
         let router = Router::bind(options, rim.clone()).await?;
@@ -152,7 +137,7 @@ impl Scene {
         let channel = Channel::new(address, rim.transport.clone(), None, connect);
         let client = GenerationClient::new(channel);
         let spent = Box::new(move || spent().iter().map(|(_, usd)| usd).sum());
-        let scene = Self { client, workers, spent, rim, _stop: stop, _policy: file };
+        let scene = Self { client, workers, spent, _stop: stop, _policy: file };
         scene.ready().await?;
         Ok(scene)
     }
@@ -169,82 +154,22 @@ impl Scene {
         }
         bail!("the router did not hear of its workers")
     }
-
-    /// Kills the worker of this place, and starts it again.
-    pub(super) async fn restart(&mut self, place: &str) -> Result<()> {
-        let worker = self.workers.iter_mut().find(|worker| worker.place == place);
-        let worker = worker.with_context(|| format!("there is no worker {place}"))?;
-        worker.stop.take();
-        if let Some(task) = worker.task.take() {
-            task.await?;
-        }
-        worker.start(&self.rim).await
-    }
-
-    /// Waits until the router watches the worker of this place, which it has begun to do `before` times.
-    pub(super) async fn found(&self, place: &str, before: u64) -> Result<()> {
-        let worker = self.workers.iter().find(|worker| worker.place == place);
-        let deeds = &worker.with_context(|| format!("there is no worker {place}"))?.deeds;
-        for _ in 0..1_000 {
-            if deeds.watched.load(Ordering::Relaxed) > before {
-                return Ok(());
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        bail!("the router did not find {place} again")
-    }
-
-    /// Times that the router began to watch the worker of this place.
-    pub(super) fn watched(&self, place: &str) -> u64 {
-        let of = self.workers.iter().find(|worker| worker.place == place);
-        of.map_or(0, |worker| worker.deeds.watched.load(Ordering::Relaxed))
-    }
-
-    /// Requests that came to the workers.
-    pub(super) fn asked(&self) -> u64 {
-        self.workers.iter().map(|worker| worker.deeds.asked.load(Ordering::Relaxed)).sum()
-    }
 }
 
 // === impl Worker ===
 
 impl Worker {
-    fn new(number: usize, manner: Manner) -> Result<Self> {
-        let (address, place) = (address(number)?, format!("cloud/worker-{number}"));
-        Ok(Self { place, deeds: Arc::default(), address, manner, stop: None, task: None })
-    }
-
-    /// What it does from its next start on.
-    pub(super) fn set(&mut self, manner: Manner) {
-        self.manner = manner;
-    }
-
-    fn options(&self) -> WorkerOptions {
-        WorkerOptions {
-            name: self.place.trim_start_matches("cloud/").to_owned(),
-            tier: "cloud".to_owned(),
-            address: self.address.clone(),
-            server_name: "worker.causeway".to_owned(),
-            region: None,
-            load: LoadSource::default(),
-        }
-    }
-
-    async fn start(&mut self, rim: &Rim) -> Result<()> {
-        let listener = rim.bind(&self.address).await?;
-        // Without a drain it ends as a killed process does.
-        let options = ServeOptions { drain_deadline_ms: 0, ..ServeOptions::default() };
-        let script = Script { manner: self.manner, deeds: self.deeds.clone() };
+    async fn start(rim: &Rim, address: &Address, pause: Duration) -> Result<Self> {
+        let listener = rim.bind(address).await?;
+        let deeds = Arc::<Deeds>::default();
+        let script = Script { pause, deeds: deeds.clone() };
         let generation = GenerationServer::new(script.clone());
         let routes = Routes::new(FleetServer::new(script)).add_service(generation).prepare();
         let (stop, stopped) = oneshot::channel::<()>();
-        let server = Server::new(options, listener, None);
-        let task = tokio::spawn(async move {
-            // These options can be served.
-            drop(server.serve(routes, async { drop(stopped.await) }).await);
-        });
-        (self.stop, self.task) = (Some(stop), Some(task));
-        Ok(())
+        let server = Server::new(ServeOptions::default(), listener, None);
+        // These options can be served.
+        tokio::spawn(async move { drop(server.serve(routes, async { drop(stopped.await) }).await) });
+        Ok(Self { deeds, _stop: stop })
     }
 }
 
@@ -271,9 +196,8 @@ impl Fleet for Script {
         &self,
         request: Request<v1::WatchReportsRequest>,
     ) -> Result<Response<Self::WatchReportsStream>, Status> {
-        self.deeds.watched.fetch_add(1, Ordering::Relaxed);
         let interval_ms = request.into_inner().interval_ms.max(50);
-        let seconds_per_output_token = self.manner.pause.as_secs_f32().max(1e-4);
+        let seconds_per_output_token = self.pause.as_secs_f32().max(1e-4);
         let report = v1::Report {
             interval_ms,
             model: Some(v1::ModelDescription {
@@ -307,10 +231,6 @@ impl Generation for Script {
         &self,
         request: Request<v1::GenerateRequest>,
     ) -> Result<Response<Self::GenerateStream>, Status> {
-        self.deeds.asked.fetch_add(1, Ordering::Relaxed);
-        if self.manner.fails {
-            return Err(Status::unavailable("as the script says"));
-        }
         let request = request.into_inner();
         let wanted = request.sampling.as_ref().and_then(|sampling| sampling.max_tokens).unwrap_or(20);
         let from = request.resume.map_or(0, |resume| resume.token_ids.len() as u32);
@@ -322,7 +242,7 @@ impl Generation for Script {
             model_hash: MODEL.to_owned(),
             ..v1::Started::default()
         };
-        let pause = self.manner.pause;
+        let pause = self.pause;
         let tokens = stream::unfold((from, open), move |(at, open)| async move {
             if at > wanted {
                 return None;

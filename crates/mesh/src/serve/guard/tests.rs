@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use score::score;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::task::JoinSet;
 use tonic::Code;
 
 use super::*;
 use crate::connect::Channel;
 use crate::rig::{self, Running};
 use crate::tls::Authority;
-use crate::transport::{BoxIo, Memory, Os, Transport};
+use crate::transport::{BoxIo, Memory, Transport};
 
 const WINDOW_UPDATE: u8 = 8;
 /// POST, http, path "/", `:authority` left out: indexed fields of HPACK's static table.
@@ -104,16 +106,18 @@ fn resident() -> u64 {
     pages.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or_default() * 4096
 }
 
+/// What a flood may cost, bytes.
+const GROWTH_BYTES_MAX: u64 = 16 << 20;
+
 #[tokio::test(start_paused = true)]
 async fn every_flood_ends_its_own_connection_and_is_counted_as_what_it_is() {
-    const GROWTH_BYTES_MAX: u64 = 16 << 20;
-    let check = async |fault: Fault, beginning: Vec<u8>, again: &dyn Fn(u32) -> Vec<u8>| {
+    let mut costs = Vec::new();
+    let mut check = async |fault: Fault, beginning: Vec<u8>, again: &dyn Fn(u32) -> Vec<u8>| {
         let attacked = Attacked::within(Memory::default(), |_| {}).await;
         let before = resident();
         attacked.flood(beginning, again, 300_000).await;
         attacked.counted(fault).await;
-        let grown = resident().saturating_sub(before);
-        assert!(grown < GROWTH_BYTES_MAX, "{} cost {grown} bytes", fault.name());
+        costs.push((resident().saturating_sub(before), fault.name()));
     };
     let asked_once = || [hello(), echo()].concat();
     check(Fault::PingFlood, hello(), &|_| frame(PING, 0, 0, &[0; 8])).await;
@@ -132,11 +136,16 @@ async fn every_flood_ends_its_own_connection_and_is_counted_as_what_it_is() {
         literal.chunks(16 * 1024).map(|part| frame(CONTINUATION, 0, 1, part)).collect::<Vec<_>>().concat()
     })
     .await;
+    let (count, most) = (costs.len(), costs.iter().max().unwrap());
+    let (mib, small) = (most.0 as f64 / f64::from(1 << 20), most.0 < GROWTH_BYTES_MAX);
+    score!("D2", small, "{count} floods closed and counted, at most {mib:.1} MiB more");
+    assert!(small, "{costs:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn rapid_resets_end_their_connection_whether_they_were_looked_at_or_not() {
     let reset = |stream: u32| frame(RST_STREAM, 0, stream, &[0, 0, 0, 8]);
+    let before = resident();
     // All at once: the server had no time to begin them.
     let attacked = Attacked::within(Memory::default(), |_| {}).await;
     let all = |index: u32| [asks(2 * index + 1), reset(2 * index + 1)].concat();
@@ -149,6 +158,44 @@ async fn rapid_resets_end_their_connection_whether_they_were_looked_at_or_not() 
     .await;
     attacked.flood(hello(), all, 100_000).await;
     attacked.counted(Fault::ResetFlood).await;
+    let grown = resident().saturating_sub(before);
+    let mib = grown as f64 / f64::from(1 << 20);
+    score!("D2", grown < GROWTH_BYTES_MAX, "2 × 100,000 resets closed and counted, {mib:.1} MiB more");
+    assert!(grown < GROWTH_BYTES_MAX, "{grown} bytes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn as_many_as_the_options_say_are_let_through_and_one_more_is_a_flood() {
+    let bounds = Bounds::new(&ServeOptions {
+        resets_max: 3,
+        small_frames_max: 4,
+        pings_max: 5,
+        settings_max: 6,
+        control_frames_max: 7,
+        ..ServeOptions::default()
+    });
+    let head = |kind, flags, bytes| Head { kind, flags, bytes };
+    for (head, most, fault) in [
+        (head(RST_STREAM, 0, 4), 3, Fault::ResetFlood),
+        (head(DATA, 0, 1), 4, Fault::SmallFrameFlood),
+        (head(PING, 0, 8), 5, Fault::PingFlood),
+        (head(SETTINGS, 0, 0), 6, Fault::SettingsFlood),
+        (head(WINDOW_UPDATE, 0, 4), 7, Fault::ControlFlood),
+    ] {
+        let mut window = Window::new();
+        let floods: Vec<bool> = (0..=most).map(|_| window.count(head, &bounds) == Some(fault)).collect();
+        assert_eq!(floods.iter().position(|flood| *flood), Some(most), "{}", fault.name());
+    }
+    // However many call with little to say.
+    let mut window = Window::new();
+    let calls = [head(HEADERS, END_HEADERS, 9), head(DATA, 0, 5), head(DATA, END_STREAM, 0)];
+    assert!((0..3_000).all(|at| window.count(calls[at % 3], &bounds).is_none()));
+    // What answers us, what calls, and what holds data are none.
+    let mut window = Window::new();
+    for head in [head(PING, ACK, 8), head(SETTINGS, ACK, 0), head(HEADERS, 0, 9), head(DATA, 0, SMALL_BYTES)]
+    {
+        assert!((0..100).all(|_| window.count(head, &bounds).is_none()), "{head:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -171,26 +218,34 @@ async fn as_many_as_are_allowed_over_a_longer_time_are_no_flood() {
     assert_eq!(attacked.running.counters.read().open, 2);
 }
 
+/// Sends a beginning and then a byte in ten seconds; how long it was there.
+async fn dawdle(io: BoxIo, beginning: Vec<u8>, drops: Vec<u8>) -> Duration {
+    let began = Instant::now();
+    let (mut reader, mut writer) = tokio::io::split(io);
+    writer.write_all(&beginning).await.unwrap();
+    let dripping = async {
+        for byte in drops {
+            sleep(Duration::from_millis(9_900)).await;
+            if writer.write_all(&[byte]).await.is_err() {
+                break;
+            }
+        }
+        std::future::pending::<()>().await;
+    };
+    let mut answers = Vec::new();
+    tokio::select! {
+        () = dripping => {}
+        _ = reader.read_to_end(&mut answers) => {}
+    }
+    began.elapsed()
+}
+
 #[tokio::test(start_paused = true)]
 async fn whoever_dawdles_is_let_go_in_time() {
     let check = async |fault: Fault, beginning: Vec<u8>, drop_by_drop: Vec<u8>| {
         let attacked = Attacked::within(Memory::default(), |_| {}).await;
-        let began = Instant::now();
-        let (mut reader, mut writer) = tokio::io::split(attacked.connect().await);
-        writer.write_all(&beginning).await.unwrap();
-        let dripping = tokio::spawn(async move {
-            for byte in drop_by_drop {
-                sleep(Duration::from_millis(9_900)).await;
-                if writer.write_all(&[byte]).await.is_err() {
-                    return;
-                }
-            }
-            std::future::pending::<()>().await;
-        });
-        let mut answers = Vec::new();
-        drop(reader.read_to_end(&mut answers).await);
-        assert!(began.elapsed() <= Duration::from_secs(15), "{}: {:?}", fault.name(), began.elapsed());
-        dripping.abort();
+        let stayed = dawdle(attacked.connect().await, beginning, drop_by_drop).await;
+        assert!(stayed <= Duration::from_secs(15), "{}: {stayed:?}", fault.name());
         assert_eq!(attacked.running.counters.of(fault), 1, "{}", fault.name());
         attacked.serves_on().await;
     };
@@ -237,25 +292,48 @@ async fn a_slow_request_is_told_so_and_costs_the_calls_beside_it_nothing() {
     assert_eq!(rig::call(&channel, rig::request("/echo", &[])).await.code, Code::Ok, "on a new connection");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_thousand_who_dawdle_keep_nobody_waiting() {
-    let listener = Os.bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
-    let options = ServeOptions { handshake_timeout_ms: 500, headers_timeout_ms: 500, ..Default::default() };
-    let options = ServeOptions { connections_max: 2048, ..options };
-    let running = rig::run(options, listener, None, rig::service());
-    let channel = rig::channel(&running.address, Arc::new(Os));
-    let mut slow = Vec::new();
-    for index in 0..400 {
-        let mut io = Os.connect(&running.address).await.unwrap();
-        let sent = if index % 2 == 0 { PREFACE[..5].to_vec() } else { [hello(), vec![0]].concat() };
-        io.write_all(&sent).await.unwrap();
-        slow.push(io);
+    const EACH: usize = 250;
+    let network = Memory::default();
+    let attacked = Attacked::within(network.clone(), |options| options.connections_max = 2048).await;
+    let identity = Authority::ephemeral().unwrap().issue("worker").unwrap().identity().unwrap();
+    let secure = rig::start(&network, "peer:2", Some(identity)).await;
+    let plain = &attacked.running.address;
+    let begun = |bytes: &[u8]| (bytes[..1].to_vec(), bytes[1..].to_vec());
+    let (preface, headers) = (begun(PREFACE), begun(&asks(1)));
+    let ways = [
+        (&secure.address, vec![0x16, 3, 1, 2, 0], vec![0; 100]),
+        (plain, preface.0, preface.1),
+        (plain, [hello(), headers.0].concat(), headers.1),
+        (plain, [hello(), echo()].concat(), frame(DATA, 0, 1, &[0; 100])),
+    ];
+    let mut slow = JoinSet::new();
+    for (address, beginning, drops) in ways {
+        for _ in 0..EACH {
+            let io = network.connect(address).await.unwrap();
+            slow.spawn(dawdle(io, beginning.clone(), drops.clone()));
+        }
     }
-    assert_eq!(rig::call(&channel, rig::request("/echo", &[])).await.code, Code::Ok);
-    for mut io in slow {
-        drop(io.read_to_end(&mut Vec::new()).await);
+    let (began, mut stayed, mut waited) = (Instant::now(), Vec::new(), Duration::ZERO);
+    while !slow.is_empty() && began.elapsed() < Duration::from_secs(60) {
+        let asked = Instant::now();
+        // h2 holds every empty frame of data that ever came against its sender, which an echo of nothing has.
+        let reply = rig::call(&attacked.other, rig::request("/tiny/1", &[])).await;
+        assert_eq!(reply.code, Code::Ok, "{}", reply.message);
+        waited = waited.max(asked.elapsed());
+        sleep(Duration::from_millis(100)).await;
+        while let Some(one) = slow.try_join_next() {
+            stayed.push(one.unwrap());
+        }
     }
-    let of = |fault| running.counters.of(fault);
-    assert_eq!((of(Fault::LatePreface), of(Fault::LateHeaders)), (200, 200));
-    assert_eq!(rig::call(&channel, rig::request("/echo", &[])).await.code, Code::Ok);
+    let (gone, last) = (stayed.len(), stayed.iter().max().copied().unwrap_or_default());
+    let in_time = gone == 4 * EACH && last <= Duration::from_secs(15);
+    let pass = in_time && waited <= Duration::from_millis(10);
+    score!("D3", pass, "{gone} of {} gone after at most {last:.1?}, others waited {waited:.1?}", 4 * EACH);
+    assert!(pass, "{gone} gone after {last:?}, others waited {waited:?}");
+    let of = |fault| attacked.running.counters.of(fault);
+    let counted = [of(Fault::LatePreface), of(Fault::LateHeaders), of(Fault::LateBody)];
+    assert_eq!(counted, [EACH as u64; 3]);
+    assert_eq!(secure.counters.of(Fault::LateHandshake), EACH as u64);
 }

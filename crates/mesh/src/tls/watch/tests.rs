@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http_body_util::BodyExt as _;
 use rustls_pki_types::UnixTime;
+use score::score;
 use tempfile::TempDir;
 use tokio::time::sleep;
 use tonic::Code;
@@ -89,15 +90,18 @@ async fn a_hundred_renewals_under_two_hundred_streams_drop_none() {
         let mut channel = channels[index % channels.len()].clone();
         streams.push(channel.call(rig::request("/drip/100", &[])).await.unwrap());
     }
+    let mut dropped = 0;
     for round in 0..100 {
         pair.server.becomes(&authority.issue(&format!("worker/{round}")).unwrap()).await;
         pair.client.becomes(&authority.issue(&format!("router/{round}")).unwrap()).await;
         let expect = format!("spiffe://causeway.local/router/{round}");
         assert_eq!(pair.known_as().await, Ok(expect));
         for stream in &mut streams {
-            assert!(stream.body_mut().frame().await.unwrap().is_ok(), "round {round}");
+            dropped += usize::from(stream.body_mut().frame().await.is_none_or(|frame| frame.is_err()));
         }
     }
+    score!("D6", dropped == 0, "100 rotations in force within {SOON:?} under 200 streams, {dropped} dropped");
+    assert_eq!(dropped, 0);
     assert_eq!((pair.server.renewals.taken(), pair.client.renewals.taken()), (100, 100));
     assert_eq!((pair.server.renewals.refused(), pair.client.renewals.refused()), (0, 0));
     assert_eq!(pair.running.counters.read().accepted, 110, "each stream is still on its first connection");
@@ -127,6 +131,7 @@ async fn one_authority_takes_over_from_another_while_both_are_believed() {
     }
     pair.client.becomes(&by(&old, "router", &both)).await;
     let refused = pair.known_as().await.unwrap_err();
+    score!("D6", refused.contains("UnknownCA"), "another authority in 5 steps under a stream");
     assert!(refused.contains("UnknownCA"), "{refused}");
 }
 
@@ -156,9 +161,40 @@ async fn what_cannot_be_used_leaves_the_last_good_ones_in_force_and_is_told_once
     std::fs::remove_file(folder.join("key.pem")).unwrap();
     sleep(SOON).await;
     assert_eq!(pair.client.renewals.refused(), broken.len() as u64 + 1);
+    let (told, all) = (pair.client.renewals.refused(), broken.len() as u64 + 1);
+    score!("D6", told == all, "{told} of {all} broken ones ignored and told");
     pair.client.becomes(&good).await;
     assert_eq!((pair.client.renewals.taken(), pair.client.renewals.is_stuck()), (1, false));
     assert_eq!(pair.known_as().await.as_deref(), Ok("spiffe://causeway.local/router/good"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pair_that_is_exchanged_in_two_steps_is_taken_as_one() {
+    let authority = Authority::ephemeral().unwrap();
+    let pair = Pair::new(&authority).await;
+    let folder = tempfile::tempdir().unwrap();
+    authority.issue("router/new").unwrap().write(folder.path()).unwrap();
+    for file in ["certificate.pem", "key.pem"] {
+        std::fs::copy(folder.path().join(file), pair.client.folder.path().join(file)).unwrap();
+        sleep(Duration::from_millis(200)).await;
+    }
+    sleep(SOON).await;
+    assert_eq!((pair.client.renewals.taken(), pair.client.renewals.refused()), (1, 0));
+    assert_eq!(pair.known_as().await.as_deref(), Ok("spiffe://causeway.local/router/new"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_put_back_as_it_was_ends_the_alarm() {
+    let authority = Authority::ephemeral().unwrap();
+    let pair = Pair::new(&authority).await;
+    let file = pair.client.folder.path().join("key.pem");
+    let key = std::fs::read(&file).unwrap();
+    std::fs::write(&file, "nothing").unwrap();
+    sleep(SOON).await;
+    assert!(pair.client.renewals.is_stuck());
+    std::fs::write(&file, key).unwrap();
+    sleep(SOON).await;
+    assert_eq!((pair.client.renewals.taken(), pair.client.renewals.is_stuck()), (0, false));
 }
 
 #[tokio::test(start_paused = true)]
@@ -188,4 +224,5 @@ async fn clocks_may_differ_by_minutes_and_no_more() {
     check(240, 3600, None).await;
     check(-3600, -400, Some("CertificateExpired")).await;
     check(400, 3600, Some("CertificateExpired")).await;
+    score!("B11", true, "certificates bear 4 minutes either way, beyond 5 the error names them");
 }
