@@ -6,14 +6,18 @@ use crate::error::Error;
 use crate::wide::wide;
 
 mod tokens;
+mod index;
 mod path;
 
+use index::Index;
+use path::Moves;
 pub(crate) use path::best_path;
-pub(crate) use tokens::{Token, features, tokens_of};
+use tokens::FEATURES_MAX;
+pub(crate) use tokens::{Context, Token, tokens_of};
 
-/// Most types of spans, and most features, that are read.
+/// Most types of spans, and most features that weigh something, that are read.
 const TYPES_MAX: usize = 31;
-const FEATURES_MAX: usize = 1 << 15;
+const KEYS_MAX: usize = 1 << 15;
 
 /// Most tokens that are marked at the beginning of a text.
 pub(crate) const TOKENS_MAX: usize = 128;
@@ -24,14 +28,12 @@ pub(crate) struct Tagger {
     pub(crate) version: String,
     /// Names of the types.
     pub(crate) types: Vec<String>,
-    /// The features that weigh something, in order.
+    /// The features that weigh something.
     pub(crate) keys: Vec<u32>,
     /// Weights of all marks side by side for each of them.
     pub(crate) weights: Vec<i8>,
-    /// Weight of each mark (column) after each mark (row); the last row is the beginning.
-    pub(crate) moves: Vec<i32>,
-    /// At the place of a feature or the next free one: its index plus one. Half of it is free.
-    slots: Vec<u16>,
+    moves: Moves,
+    index: Index,
     /// The weights again, in blocks of [`LANES`] for each feature, so that no block holds two features'.
     blocks: Vec<[i8; LANES]>,
 }
@@ -52,9 +54,6 @@ const LANES: usize = 16;
 /// Blocks of a feature at most.
 const PARTS_MAX: usize = (1 + 2 * TYPES_MAX).div_ceil(LANES);
 
-/// Most features of one token that are weighed: far more than it has.
-const HITS_MAX: usize = 128;
-
 // === impl Tagger ===
 
 impl Tagger {
@@ -63,7 +62,7 @@ impl Tagger {
         let (mut reader, version) = container::open(Kind::Tagger, bytes)?;
         let types = reader.names("types", TYPES_MAX)?;
         let marks = 1 + 2 * types.len();
-        let count = reader.count("features", FEATURES_MAX)?;
+        let count = reader.count("features", KEYS_MAX)?;
         let moves = reader.floats("moves", (marks + 1) * marks)?;
         if moves.iter().any(|weight| weight.abs() > 1e6) {
             return reader.refuse("moves");
@@ -77,9 +76,10 @@ impl Tagger {
 
     /// A model of these weights, whose version its file will have.
     pub(crate) fn new(types: Vec<String>, keys: Vec<u32>, weights: Vec<i8>, moves: Vec<i32>) -> Self {
-        let slots = slots_of(&keys);
-        let blocks = blocks_of(&weights, 1 + 2 * types.len());
-        Self { version: String::new(), types, keys, weights, moves, slots, blocks }
+        let marks = 1 + 2 * types.len();
+        let (moves, index) = (Moves::of(moves, marks), Index::of(&keys));
+        let blocks = blocks_of(&weights, marks);
+        Self { version: String::new(), types, keys, weights, moves, index, blocks }
     }
 
     /// The model as a file.
@@ -87,52 +87,30 @@ impl Tagger {
         let mut writer = Writer::default();
         writer.names(&self.types);
         writer.count(self.keys.len());
-        writer.floats(&self.moves.iter().map(|weight| *weight as f32).collect::<Vec<_>>());
+        writer.floats(&self.moves.all.iter().map(|weight| *weight as f32).collect::<Vec<_>>());
         self.keys.iter().for_each(|key| writer.count(*key as usize));
         writer.small(&self.weights);
         writer.seal(Kind::Tagger)
     }
 
-    pub(crate) fn marks(&self) -> usize {
-        1 + 2 * self.types.len()
-    }
-
-    /// The index of a feature, if it weighs something.
-    fn row(&self, feature: u32) -> Option<usize> {
-        let mask = self.slots.len() - 1;
-        let mut slot = feature as usize & mask;
-        loop {
-            let index = usize::from(self.slots[slot]).checked_sub(1)?;
-            if self.keys[index] == feature {
-                return Some(index);
-            }
-            slot = (slot + 1) & mask;
-        }
-    }
-
     /// The spans of the beginning of `text`.
     pub(crate) fn spans(&self, text: &str) -> Vec<Marked> {
         let tokens = tokens_of(text, TOKENS_MAX);
-        let marks = self.marks();
-        let mut scores = vec![0_i32; tokens.len() * marks];
-        let mut hits = [0_usize; HITS_MAX];
-        for (index, row) in scores.chunks_exact_mut(marks).enumerate() {
-            let mut count = 0;
-            features(text, &tokens, index, |feature| {
-                if let (Some(own), Some(hit)) = (self.row(feature), hits.get_mut(count)) {
-                    *hit = own;
-                    count += 1;
-                }
-            });
-            sum(&hits[..count], &self.blocks, row);
+        let stride = self.moves.blocks() * path::LANES;
+        let mut scores = vec![0_i32; tokens.len() * stride];
+        let mut hits = [0_u16; FEATURES_MAX];
+        let context = Context::of(text, &tokens);
+        for (index, row) in scores.chunks_exact_mut(stride).enumerate() {
+            let hits = self.index.found(context.features(index).as_slice(), &mut hits);
+            sum(hits, &self.blocks, row);
         }
-        spans_of(&tokens, &best_path(&scores, &self.moves, marks))
+        spans_of(&tokens, &self.moves.best_path(&scores))
     }
 }
 
 wide! {
     /// The sums of these features' weights.
-    fn sum(hits: &[usize], blocks: &[[i8; LANES]], row: &mut [i32]) -> () {
+    fn sum(hits: &[u16], blocks: &[[i8; LANES]], row: &mut [i32]) -> () {
         match row.len().div_ceil(LANES) {
             1 => sum_of::<1>(hits, blocks, row),
             2 => sum_of::<2>(hits, blocks, row),
@@ -144,12 +122,12 @@ wide! {
 
 /// The same where the weights of each feature take so many blocks.
 #[inline(always)]
-fn sum_of<const PARTS: usize>(hits: &[usize], blocks: &[[i8; LANES]], row: &mut [i32]) {
+fn sum_of<const PARTS: usize>(hits: &[u16], blocks: &[[i8; LANES]], row: &mut [i32]) {
     let (features, _) = blocks.as_chunks::<PARTS>();
-    // A token has at most HITS_MAX features, so that sums of small numbers stay within 16 bits.
+    // A token has at most FEATURES_MAX features, so that sums of small numbers stay within 16 bits.
     let mut sums = [[0_i16; LANES]; PARTS];
     for hit in hits {
-        let weights = &features[*hit];
+        let weights = &features[usize::from(*hit)];
         for part in 0..PARTS {
             for lane in 0..LANES {
                 sums[part][lane] += i16::from(weights[part][lane]);
@@ -169,21 +147,6 @@ fn blocks_of(weights: &[i8], marks: usize) -> Vec<[i8; LANES]> {
             block
         })
         .collect()
-}
-
-/// The index of every key at its place in a table of a power of two, at least twice as long.
-fn slots_of(keys: &[u32]) -> Vec<u16> {
-    let mut slots = vec![0_u16; (keys.len() * 2 + 1).next_power_of_two()];
-    let mask = slots.len() - 1;
-    for (index, key) in keys.iter().enumerate() {
-        let mut slot = *key as usize & mask;
-        while slots[slot] != 0 {
-            slot = (slot + 1) & mask;
-        }
-        // There are at most as many keys as half the range.
-        slots[slot] = index as u16 + 1;
-    }
-    slots
 }
 
 /// The spans that a sequence of marks stands for.

@@ -3,10 +3,11 @@
 
 use crate::container::Reader;
 use crate::error::Error;
+use crate::wide::wide;
 
 mod products;
 
-use products::products;
+use products::Weights;
 
 /// The greatest whole number that an input is told by: with [`FAN_MAX`] inputs a sum stays within 32 bits.
 const INPUT_MOST: f32 = 4095.0;
@@ -84,7 +85,7 @@ pub(super) fn fitted(values: &[f32]) -> (Vec<i16>, f32) {
 /// A layer that multiplies and adds: the weights of each output side by side, with a scale and a bias for each.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Layer {
-    weights: Vec<i8>,
+    weights: Weights,
     scales: Vec<f32>,
     biases: Vec<f32>,
     inputs: usize,
@@ -100,7 +101,8 @@ impl Layer {
         }
         let scales = reader.floats("scales", outputs)?;
         let biases = reader.floats("biases", outputs)?;
-        Ok(Self { weights: reader.small("weights", inputs * outputs)?, scales, biases, inputs })
+        let weights = Weights::new(reader.small("weights", inputs * outputs)?, inputs);
+        Ok(Self { weights, scales, biases, inputs })
     }
 
     pub(super) fn outputs(&self) -> usize {
@@ -109,30 +111,52 @@ impl Layer {
 
     /// Every output for one input.
     pub(super) fn apply(&self, (input, unit): (&[i16], f32)) -> Vec<f32> {
-        let sums = products(&self.weights, &[input]);
-        sums.into_iter().enumerate().map(|(at, sum)| self.told(at, sum, unit)).collect()
+        let mut told = vec![0.0; self.outputs()];
+        if let Some(sums) = self.weights.products(&[input]).each().next() {
+            tell(sums, (&self.in_units(unit), &self.biases), &mut told);
+        }
+        told
     }
 
     /// What every output comes to over the places of a longer input, each a window that begins `step` after the last:
     /// first the greatest of each output, where it is above zero, then the sums of those above zero.
     pub(super) fn pooled(&self, (input, unit): (&[i16], f32), step: usize) -> Vec<f32> {
-        let outputs = self.outputs();
         let windows: Vec<&[i16]> = input.windows(self.inputs).step_by(step).collect();
-        let sums = products(&self.weights, &windows);
-        let mut pooled = vec![0.0_f32; 2 * outputs];
-        let (most, total) = pooled.split_at_mut(outputs);
-        for (at, own) in sums.chunks_exact(windows.len().max(1)).enumerate() {
-            for sum in own {
-                let value = self.told(at, *sum, unit).max(0.0);
-                most[at] = most[at].max(value);
-                total[at] += value;
-            }
+        let sums = self.weights.products(&windows);
+        let scales = self.in_units(unit);
+        let mut pooled = vec![0.0_f32; 2 * self.outputs()];
+        let (most, total) = pooled.split_at_mut(self.outputs());
+        for own in sums.each() {
+            pool(own, (&scales, &self.biases), (most, total));
         }
         pooled
     }
 
-    fn told(&self, output: usize, sum: i32, unit: f32) -> f32 {
-        sum as f32 * (self.scales[output] * unit) + self.biases[output]
+    /// What a sum counts of every output, where a step of the input counts `unit`.
+    fn in_units(&self, unit: f32) -> Vec<f32> {
+        self.scales.iter().map(|scale| scale * unit).collect()
+    }
+}
+
+wide! {
+    /// What the sums of one input come to.
+    fn tell(sums: &[i32], weighed: (&[f32], &[f32]), told: &mut [f32]) -> () {
+        let each = sums.iter().zip(weighed.0).zip(weighed.1);
+        for (told, ((sum, scale), bias)) in told.iter_mut().zip(each) {
+            *told = *sum as f32 * scale + bias;
+        }
+    }
+}
+
+wide! {
+    /// Takes the sums of one place into the greatest of each output and into the sums of those above zero.
+    fn pool(sums: &[i32], weighed: (&[f32], &[f32]), pooled: (&mut [f32], &mut [f32])) -> () {
+        let each = sums.iter().zip(weighed.0).zip(weighed.1);
+        for ((most, total), ((sum, scale), bias)) in pooled.0.iter_mut().zip(pooled.1).zip(each) {
+            let value = (*sum as f32 * scale + bias).max(0.0);
+            *most = most.max(value);
+            *total += value;
+        }
     }
 }
 
@@ -140,10 +164,14 @@ impl Layer {
 mod tests {
     use super::*;
 
+    fn weight(at: usize) -> i8 {
+        ((at * 7919 % 255) as i32 - 127) as i8
+    }
+
     fn layer(inputs: usize, outputs: usize) -> Layer {
-        let weight = |at: usize| (at * 7919 % 255) as i32 - 127;
+        let weights = (0..inputs * outputs).map(weight).collect();
         Layer {
-            weights: (0..inputs * outputs).map(|at| weight(at) as i8).collect(),
+            weights: Weights::new(weights, inputs),
             scales: (0..outputs).map(|at| 0.01 + at as f32 / 97.0).collect(),
             biases: (0..outputs).map(|at| at as f32 / 31.0 - 0.3).collect(),
             inputs,
@@ -156,9 +184,8 @@ mod tests {
         let layer = layer(inputs, outputs);
         let input: Vec<i16> = (0..inputs).map(|at| (at * 4001 % 8191) as i16 - 4095).collect();
         for (output, told) in layer.apply((&input, 0.25)).into_iter().enumerate() {
-            let sum: i64 = (0..inputs)
-                .map(|at| i64::from(input[at]) * i64::from(layer.weights[output * inputs + at]))
-                .sum();
+            let sum: i64 =
+                (0..inputs).map(|at| i64::from(input[at]) * i64::from(weight(output * inputs + at))).sum();
             let expected = sum as f32 * (layer.scales[output] * 0.25) + layer.biases[output];
             assert_eq!(told.to_bits(), expected.to_bits());
         }

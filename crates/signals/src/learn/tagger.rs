@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{Annotated, shuffle};
 use crate::container::Kind;
 use crate::error::Error;
-use crate::tagger::{TOKENS_MAX, Tagger, best_path, features, tokens_of};
+use crate::tagger::{Context, TOKENS_MAX, Tagger, best_path, tokens_of};
 
 const EPOCH_COUNT: usize = 12;
 /// Features that are kept: those that weigh most.
@@ -111,11 +111,8 @@ fn sample(text: &Annotated, types: &[String]) -> Sample {
             }
         }
     }
-    let rows = (0..tokens.len()).map(|index| {
-        let mut row = Vec::new();
-        features(&text.text, &tokens, index, |feature| row.push(feature));
-        row
-    });
+    let context = Context::of(&text.text, &tokens);
+    let rows = (0..tokens.len()).map(|index| context.features(index).as_slice().to_vec());
     Sample { rows: rows.collect(), gold }
 }
 

@@ -1,6 +1,7 @@
 //! Tokens of a text as they stand in it, and what the tagger looks at around each.
 
 use crate::grams::{finish, step};
+use crate::wide::wide;
 use crate::words::is_word;
 
 /// A run of letters, a run of digits, one sign, or one line break.
@@ -101,42 +102,134 @@ impl Token {
     }
 }
 
-/// Calls `each` with every feature of the token at `index`.
-pub(crate) fn features(text: &str, tokens: &[Token], index: usize, mut each: impl FnMut(u32)) {
-    let mut tell = |name: u32, value: u32| each(finish(step(value, name)));
-    let look = |offset: isize| index.checked_add_signed(offset).and_then(|at| tokens.get(at));
-    let word = |offset: isize| look(offset).map_or(0xB0B0, |token| token.word);
-    let shape =
-        |offset: isize| look(offset).map_or(0xB0B1, |token| token.shape ^ u32::from(token.spaced) << 5);
-    let Some(token) = tokens.get(index) else { return };
-    tell(1, 0);
-    for (name, offset) in [(2, 0), (3, -1), (4, 1), (5, -2), (6, 2), (7, -3)] {
-        tell(name, word(offset));
+/// The features of one token.
+#[derive(Debug)]
+pub(crate) struct Features {
+    all: [u32; FEATURES_MAX],
+    count: usize,
+}
+
+/// Most features of a token.
+pub(super) const FEATURES_MAX: usize = 40;
+
+/// What neighbours beyond the ends of a text look like.
+const NO_WORD: u32 = 0xB0B0;
+const NO_SHAPE: u32 = 0xB0B1;
+
+/// Tokens before and after one that are looked at by their place.
+const BEFORE: usize = 3;
+const AFTER: usize = 2;
+
+/// Names of the features that every token has: one, its words, its shapes, and pairs and threes of these.
+const NAMES: [u32; 22] = [1, 2, 3, 4, 5, 6, 7, 10, 11, 12, 13, 14, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29];
+
+/// The tokens of a text, ready to be looked at from each.
+pub(crate) struct Context<'a> {
+    text: &'a str,
+    pub(super) tokens: &'a [Token],
+    /// Words and shapes of the tokens, with [`BEFORE`] of none before them and [`AFTER`] after.
+    words: Vec<u32>,
+    shapes: Vec<u32>,
+    /// The first word.
+    first: u32,
+}
+
+// === impl Features ===
+
+impl Features {
+    pub(crate) fn as_slice(&self) -> &[u32] {
+        &self.all[..self.count]
     }
-    for (name, offset) in [(10, 0), (11, -1), (12, 1), (13, -2), (14, 2)] {
-        tell(name, shape(offset));
+
+    /// Takes a feature whose hash has no finish yet.
+    fn tell(&mut self, name: u32, value: u32) {
+        // There is room for more than any token has.
+        if let Some(slot) = self.all.get_mut(self.count) {
+            *slot = step(value, name);
+            self.count += 1;
+        }
     }
-    tell(20, step(word(-1), word(-2)));
-    tell(21, step(word(0), word(-1)));
-    tell(22, step(word(0), word(1)));
-    tell(23, step(word(1), word(2)));
-    tell(24, step(shape(0), shape(1)));
-    tell(25, step(shape(-1), shape(0)));
-    tell(26, step(step(shape(-1), shape(0)), shape(1)));
-    tell(27, step(shape(0), word(-1)));
-    tell(28, step(shape(0), word(1)));
-    tell(29, step(step(shape(0), shape(1)), shape(2)));
-    if token.sort == Sort::Letters {
-        affixes(&text[token.start..token.end], &mut tell);
+}
+
+// === impl Context ===
+
+impl<'a> Context<'a> {
+    pub(crate) fn of(text: &'a str, tokens: &'a [Token]) -> Self {
+        let padded = |none: u32, of: fn(&Token) -> u32| {
+            let mut all = Vec::with_capacity(BEFORE + tokens.len() + AFTER);
+            all.extend([none; BEFORE]);
+            all.extend(tokens.iter().map(of));
+            all.extend([none; AFTER]);
+            all
+        };
+        Self {
+            text,
+            tokens,
+            words: padded(NO_WORD, |token| token.word),
+            shapes: padded(NO_SHAPE, |token| token.shape ^ u32::from(token.spaced) << 5),
+            first: tokens.iter().find(|token| token.sort == Sort::Letters).map_or(0, |token| token.word),
+        }
     }
-    let line = tokens[..index].iter().rev().take(3).take_while(|token| token.sort != Sort::Break).count();
-    tell(40, step(line as u32, token.shape));
-    tell(41, u32::from(index == 0));
-    for before in tokens[..index].iter().rev().filter(|token| token.sort == Sort::Letters).take(REACH) {
-        tell(42, before.word);
+
+    /// Every feature of the token at `index`, in one order.
+    pub(crate) fn features(&self, index: usize) -> Features {
+        let mut features = Features { all: [0; FEATURES_MAX], count: 0 };
+        let around = index..index + BEFORE + 1 + AFTER;
+        let (Some(token), Some([c, b, a, word, y, z]), Some([_, r, q, shape, s, t])) =
+            (self.tokens.get(index), self.words.get(around.clone()), self.shapes.get(around))
+        else {
+            return features;
+        };
+        let values: [u32; NAMES.len()] = [
+            0,
+            *word,
+            *a,
+            *y,
+            *b,
+            *z,
+            *c,
+            *shape,
+            *q,
+            *s,
+            *r,
+            *t,
+            step(*a, *b),
+            step(*word, *a),
+            step(*word, *y),
+            step(*y, *z),
+            step(*shape, *s),
+            step(*q, *shape),
+            step(step(*q, *shape), *s),
+            step(*shape, *a),
+            step(*shape, *y),
+            step(step(*shape, *s), *t),
+        ];
+        for (name, value) in NAMES.iter().zip(values) {
+            features.tell(*name, value);
+        }
+        if token.sort == Sort::Letters {
+            affixes(&self.text[token.start..token.end], &mut features);
+        }
+        let before = self.tokens[..index].iter().rev();
+        let line = before.clone().take(3).take_while(|token| token.sort != Sort::Break).count();
+        features.tell(40, step(line as u32, token.shape));
+        features.tell(41, u32::from(index == 0));
+        for before in before.filter(|token| token.sort == Sort::Letters).take(REACH) {
+            features.tell(42, before.word);
+        }
+        features.tell(43, step(self.first, token.shape));
+        finish_all(&mut features.all);
+        features
     }
-    let first = tokens.iter().find(|token| token.sort == Sort::Letters).map_or(0, |token| token.word);
-    tell(43, step(first, token.shape));
+}
+
+wide! {
+    /// Finishes the hashes.
+    fn finish_all(all: &mut [u32; FEATURES_MAX]) -> () {
+        for one in all {
+            *one = finish(*one);
+        }
+    }
 }
 
 /// A hash with the small letter of `one` in it.
@@ -148,19 +241,19 @@ fn lower(hash: u32, one: char) -> u32 {
 }
 
 /// The first two and three and the last two to four letters.
-fn affixes(word: &str, tell: &mut impl FnMut(u32, u32)) {
+fn affixes(word: &str, features: &mut Features) {
     let mut hash = 0x51;
     for (length, one) in word.chars().take(3).enumerate() {
         hash = lower(hash, one);
         if length > 0 {
-            tell(30 + length as u32, hash);
+            features.tell(30 + length as u32, hash);
         }
     }
     let mut hash = 0x52;
     for (length, one) in word.chars().rev().take(4).enumerate() {
         hash = lower(hash, one);
         if length > 0 {
-            tell(34 + length as u32, hash);
+            features.tell(34 + length as u32, hash);
         }
     }
 }

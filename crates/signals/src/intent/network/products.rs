@@ -1,115 +1,158 @@
-//! Sums of products of whole numbers, by the processor's widest instruction for them where it has it: exact either way.
+//! Sums of products of whole numbers, by the processor's widest instruction for them where it has it: exact every way.
 
-/// For each row of weights the sum of products with each input, inputs side by side. All inputs have one length, and the
-/// rows have it too.
-pub(super) fn products(weights: &[i8], inputs: &[&[i16]]) -> Vec<i32> {
-    let width = inputs.first().map_or(0, |input| input.len());
-    if width == 0 {
-        return Vec::new();
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod panels;
+
+/// The weights of a layer, laid out for the instructions that this processor has.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Weights {
+    outputs: usize,
+    laid: Laid,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Laid {
+    /// The weights of each output side by side.
+    Rows(Vec<i8>),
+    /// Those of sixteen outputs together, for AVX-512 VNNI.
+    #[cfg(target_arch = "x86_64")]
+    Panels(panels::Panels),
+}
+
+/// The sums of every output, input by input.
+#[derive(Debug)]
+pub(super) struct Sums {
+    values: Vec<i32>,
+    /// From one input's sums to the next's; what is beyond the outputs means nothing.
+    stride: usize,
+}
+
+// === impl Weights ===
+
+impl Weights {
+    /// Takes weights whose `inputs` stand side by side for each output.
+    pub(super) fn new(rows: Vec<i8>, inputs: usize) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if let Some(panels) = panels::Panels::of(&rows, inputs) {
+            return Self { outputs: rows.len() / inputs.max(1), laid: Laid::Panels(panels) };
+        }
+        Self::in_rows(rows, inputs)
     }
-    let mut sums = vec![0; weights.len() / width * inputs.len()];
+
+    fn in_rows(rows: Vec<i8>, inputs: usize) -> Self {
+        Self { outputs: rows.len() / inputs.max(1), laid: Laid::Rows(rows) }
+    }
+
+    /// For each input the sum of its products with every output's weights. All inputs are as long as an output's
+    /// weights are, and none of their numbers is beyond [`super::INPUT_MOST`].
+    pub(super) fn products(&self, inputs: &[&[i16]]) -> Sums {
+        match &self.laid {
+            Laid::Rows(rows) => {
+                let mut values = vec![0; self.outputs * inputs.len()];
+                in_rows(rows, inputs, &mut values);
+                Sums { values, stride: self.outputs }
+            }
+            #[cfg(target_arch = "x86_64")]
+            Laid::Panels(panels) => Sums { values: panels.products(inputs), stride: panels.stride() },
+        }
+    }
+}
+
+// === impl Sums ===
+
+impl Sums {
+    /// The sums of each input: at least as many as there are outputs.
+    pub(super) fn each(&self) -> impl Iterator<Item = &[i32]> {
+        self.values.chunks_exact(self.stride.max(1))
+    }
+}
+
+fn in_rows(rows: &[i8], inputs: &[&[i16]], sums: &mut [i32]) {
+    let width = inputs.first().map_or(0, |input| input.len());
+    if width == 0 || rows.is_empty() {
+        return;
+    }
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") {
         // SAFETY: the processor has the feature that the function asks for, as was just seen.
-        unsafe { avx2::products(weights, inputs, &mut sums) };
-        return sums;
+        return unsafe { avx2::products(rows, inputs, sums) };
     }
-    for (row, sums) in weights.chunks_exact(width).zip(sums.chunks_exact_mut(inputs.len())) {
-        sums.iter_mut().zip(inputs).for_each(|(sum, input)| *sum = product(row, input));
+    plain(rows, inputs, sums);
+}
+
+fn plain(rows: &[i8], inputs: &[&[i16]], sums: &mut [i32]) {
+    for (input, sums) in inputs.iter().zip(sums.chunks_exact_mut(rows.len() / inputs[0].len())) {
+        let rows = rows.chunks_exact(input.len());
+        sums.iter_mut().zip(rows).for_each(|(sum, row)| *sum = product(row, input));
     }
-    sums
 }
 
 fn product(row: &[i8], input: &[i16]) -> i32 {
     row.iter().zip(input).map(|(weight, value)| i32::from(*weight) * i32::from(*value)).sum()
 }
 
-#[cfg(target_arch = "x86_64")]
-mod avx2 {
-    use std::arch::x86_64::{
-        __m256i, _mm_add_epi32, _mm_loadu_si128, _mm_storeu_si128, _mm256_add_epi32, _mm256_castsi256_si128,
-        _mm256_cvtepi8_epi16, _mm256_extracti128_si256, _mm256_hadd_epi32, _mm256_loadu_si256,
-        _mm256_madd_epi16, _mm256_setzero_si256,
-    };
-
-    /// Numbers that one instruction multiplies.
-    const LANES: usize = 16;
-    /// Inputs for which a row of weights is read once.
-    const TOGETHER: usize = 4;
-
-    // Loops here and below, and no adapters: a closure has the feature of the function that it stands in, and is not
-    // compiled into the library's functions, which have it not.
-    #[target_feature(enable = "avx2")]
-    pub(super) fn products(weights: &[i8], inputs: &[&[i16]], sums: &mut [i32]) {
-        let width = inputs.first().map_or(1, |input| input.len());
-        let (groups, rest) = inputs.as_chunks::<TOGETHER>();
-        for (row, sums) in weights.chunks_exact(width).zip(sums.chunks_exact_mut(inputs.len())) {
-            let (together, alone) = sums.as_chunks_mut::<TOGETHER>();
-            for (sums, group) in together.iter_mut().zip(groups) {
-                several(row, group, sums);
-            }
-            for (sum, input) in alone.iter_mut().zip(rest) {
-                several(row, &[input], std::array::from_mut(sum));
-            }
-        }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn several<const COUNT: usize>(row: &[i8], inputs: &[&[i16]; COUNT], sums: &mut [i32; COUNT]) {
-        let (blocks, rest) = row.as_chunks::<LANES>();
-        let mut wide = [_mm256_setzero_si256(); TOGETHER];
-        for input in inputs {
-            if input.len() != row.len() {
-                return;
-            }
-        }
-        for (at, block) in blocks.iter().enumerate() {
-            // SAFETY: a block is 16 bytes, and the load needs no alignment.
-            let weights = _mm256_cvtepi8_epi16(unsafe { _mm_loadu_si128(block.as_ptr().cast()) });
-            for (sum, input) in wide.iter_mut().zip(inputs) {
-                // SAFETY: the input is as long as all blocks together, as was just seen, and the load of 16 of its
-                // numbers needs no alignment.
-                let values = unsafe { _mm256_loadu_si256(input.as_ptr().add(at * LANES).cast()) };
-                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(values, weights));
-            }
-        }
-        for ((sum, whole), input) in sums.iter_mut().zip(across(wide)).zip(inputs) {
-            *sum = whole;
-            if !rest.is_empty() {
-                *sum += super::product(rest, &input[row.len() - rest.len()..]);
-            }
-        }
-    }
-
-    /// The sum of the numbers in each.
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn across([a, b, c, d]: [__m256i; TOGETHER]) -> [i32; TOGETHER] {
-        let halves = _mm256_hadd_epi32(_mm256_hadd_epi32(a, b), _mm256_hadd_epi32(c, d));
-        let whole = _mm_add_epi32(_mm256_castsi256_si128(halves), _mm256_extracti128_si256::<1>(halves));
-        let mut sums = [0; TOGETHER];
-        // SAFETY: the array is as long as what is stored, and the store needs no alignment.
-        unsafe { _mm_storeu_si128(sums.as_mut_ptr().cast(), whole) };
-        sums
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    #[test]
-    fn wide_and_narrow_sums_are_the_same() {
-        for (width, count) in [(1, 1), (16, 4), (37, 3), (48, 5), (192, 9)] {
-            let weights: Vec<i8> = (0..width * 6).map(|at| (at * 7919 % 256) as u8 as i8).collect();
-            let values: Vec<i16> = (0..width * count).map(|at| (at * 4001 % 8191) as i16 - 4095).collect();
+    /// The sums of every form that this processor has, cut to the outputs.
+    fn all(rows: &[i8], inputs: &[&[i16]]) -> Vec<(&'static str, Vec<i32>)> {
+        let width = inputs[0].len();
+        let outputs = rows.len() / width;
+        let cut = |sums: &Sums| sums.each().flat_map(|own| own[..outputs].to_vec()).collect::<Vec<i32>>();
+        let mut narrow = vec![0; outputs * inputs.len()];
+        plain(rows, inputs, &mut narrow);
+        let in_rows = Weights::in_rows(rows.to_vec(), width);
+        let best = Weights::new(rows.to_vec(), width);
+        vec![
+            ("plain", narrow),
+            ("in rows", cut(&in_rows.products(inputs))),
+            ("as it is laid here", cut(&best.products(inputs))),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn every_form_gives_the_same_sums(
+            (width, outputs, count) in (1..70_usize, 1..90_usize, 1..27_usize),
+            (seed, extreme) in (any::<u32>(), any::<bool>()),
+        ) {
+            let mut state = seed;
+            let mut next = |ends: [i32; 2]| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                let drawn = (state >> 8) as i32;
+                if extreme { ends[drawn as usize % 2] } else { ends[0] + drawn % (ends[1] - ends[0] + 1) }
+            };
+            let rows: Vec<i8> = (0..width * outputs).map(|_| next([-128, 127]) as i8).collect();
+            let values: Vec<i16> = (0..width * count).map(|_| next([-4095, 4095]) as i16).collect();
             let inputs: Vec<&[i16]> = values.chunks_exact(width).collect();
-            let rows = weights.chunks_exact(width);
-            let narrow: Vec<i32> =
-                rows.flat_map(|row| inputs.iter().map(move |input| product(row, input))).collect();
-            assert_eq!(products(&weights, &inputs), narrow);
+            let all = all(&rows, &inputs);
+            for (form, sums) in &all {
+                prop_assert_eq!(sums, &all[0].1, "{}", form);
+            }
         }
-        assert!(products(&[1, 2], &[]).is_empty());
+    }
+
+    #[test]
+    fn the_greatest_sums_are_exact_in_every_form() {
+        let width = crate::intent::network::FAN_MAX;
+        for (weight, value) in [(-128, 4095), (-128, -4095), (127, 4095), (127, -4095)] {
+            let (rows, input) = (vec![weight as i8; width * 3], vec![value as i16; width]);
+            for (form, sums) in all(&rows, &[&input, &input]) {
+                assert_eq!(sums, [weight * value * width as i32; 6], "{form}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_inputs_and_no_outputs_have_no_sums() {
+        assert_eq!(Weights::new(vec![1, 2], 2).products(&[]).each().count(), 0);
+        assert!(Weights::new(Vec::new(), 2).products(&[&[1, 2]]).each().all(<[i32]>::is_empty));
     }
 }
