@@ -223,18 +223,10 @@ impl From<DifficultyModel> for Models {
 /// Reads a text.
 pub fn read(text: &str, models: &Models) -> Signals {
     let shape = shape::shape(text);
-    let words = words::Words::of(text);
-    let plain = Plain::of(text, topic::CHARS_MAX);
-    let hints = Hints::of(text, &words, &models.lexicon);
     let (script, language) = models.language.guess(text);
     let estimate = models.difficulty.estimate(text, &shape);
     let [intent, command] = models.intent.of(text);
-    let (topic, topic_probability) = models.topics.of(&plain, &hints);
-    let (content, content_probability) = models.content.of(&plain);
-    let (sensitivity, forms) = sensitivity::find(text, hints.secrets);
-    let spans = spans::of(text, &forms, &models.tagger, &models.tagged);
-    let private =
-        sensitivity.any() || content != Content::None || spans.iter().any(|span| span.kind.identifies());
+    let grave = Grave::read(text, models);
     Signals {
         language,
         script,
@@ -246,12 +238,42 @@ pub fn read(text: &str, models: &Models) -> Signals {
         difficulty: estimate.difficulty,
         intent,
         command,
-        topic,
-        topic_probability,
-        sensitivity,
-        spans,
-        content,
-        content_probability,
-        private,
+        topic: grave.topic.0,
+        topic_probability: grave.topic.1,
+        sensitivity: grave.sensitivity,
+        private: grave.is_private(),
+        spans: grave.spans,
+        content: grave.content.0,
+        content_probability: grave.content.1,
+    }
+}
+
+/// What has to be known of all that was said in a talk, and not of its last question alone.
+pub(crate) struct Grave {
+    pub(crate) topic: (Topic, f32),
+    pub(crate) sensitivity: Sensitivity,
+    pub(crate) spans: Vec<Span>,
+    pub(crate) content: (Content, f32),
+}
+
+// === impl Grave ===
+
+impl Grave {
+    pub(crate) fn read(text: &str, models: &Models) -> Self {
+        let plain = Plain::of(text, topic::CHARS_MAX);
+        let hints = Hints::of(text, &words::Words::of(text), &models.lexicon);
+        let (sensitivity, forms) = sensitivity::find(text, hints.secrets);
+        Self {
+            topic: models.topics.of(&plain, &hints),
+            sensitivity,
+            spans: spans::of(text, &forms, &models.tagger, &models.tagged),
+            content: models.content.of(&plain),
+        }
+    }
+
+    pub(crate) fn is_private(&self) -> bool {
+        self.sensitivity.any()
+            || self.content.0 != Content::None
+            || self.spans.iter().any(|span| span.kind.identifies())
     }
 }

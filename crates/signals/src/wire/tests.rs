@@ -25,6 +25,31 @@ fn a_long_talk_before_a_short_question_counts() {
 }
 
 #[test]
+fn what_is_grave_or_private_counts_wherever_it_was_said() {
+    let models = Models::shipped();
+    let check = |role: v1::Role, earlier: &str, expected: (&str, &[&str], &[&str])| {
+        let turns =
+            vec![turn(role, earlier), turn(v1::Role::Assistant, "Yes."), turn(v1::Role::User, "Go on")];
+        let signals = read(&v1::GenerateRequest { turns, ..Default::default() }, &models);
+        let private = signals.private.unwrap();
+        let (data, content): (Vec<&str>, Vec<&str>) = (
+            private.personal_data.iter().map(String::as_str).collect(),
+            private.private_content.iter().map(String::as_str).collect(),
+        );
+        assert_eq!((signals.topic.as_str(), &data[..], &content[..]), expected, "{earlier}");
+        assert_eq!(signals.sensitive, !data.is_empty() || !content.is_empty(), "{earlier}");
+    };
+    let card = "Pay with 4111 1111 1111 1111";
+    check(v1::Role::User, card, ("", &["credit_card"], &[]));
+    check(v1::Role::Assistant, card, ("", &["credit_card"], &[]));
+    check(v1::Role::User, "My password is hunter2", ("", &[], &["credentials"]));
+    let dose = "How much ibuprofen may I give to my baby with a fever?";
+    check(v1::Role::User, dose, ("medical", &[], &[]));
+    check(v1::Role::Assistant, dose, ("", &[], &[]));
+    check(v1::Role::User, "What is the weather like?", ("", &[], &[]));
+}
+
+#[test]
 fn a_request_of_nothing_can_be_read() {
     assert_eq!(read(&v1::GenerateRequest::default(), &Models::shipped()).prompt_tokens, 0);
 }
