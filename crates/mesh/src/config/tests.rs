@@ -274,8 +274,6 @@ fn variables_of_kubernetes_break_nothing() {
         }
     }
     env.push(("CAUSEWAY_EMPTIED_PORT".to_owned(), ""));
-    env.push(("CAUSEWAY_CONFIG".to_owned(), "/etc/causeway.toml"));
-    env.push(("CAUSEWAY_LOG".to_owned(), "debug"));
     let env: Vec<_> = env.iter().map(|(name, value)| (name.as_str(), *value)).collect();
     assert_eq!(load_from("", &env, &[]).unwrap().value, Config::default());
 

@@ -4,15 +4,12 @@ use std::collections::HashSet;
 
 use super::VARIABLE_PREFIX;
 
-/// Variables with the prefix that are read before, or beside, the configuration.
-const RESERVED: [&str; 2] = ["CAUSEWAY_CONFIG", "CAUSEWAY_LOG"];
-
 /// What a variable with our prefix is.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Variable {
     /// Sets a key, given as its segments.
     Key(Vec<String>),
-    /// Not configuration: reserved, foreign, or put there by Kubernetes for some service.
+    /// Not configuration: foreign, or put there by Kubernetes for some service.
     Ignored,
     /// Has our prefix but no `__`, so it cannot name a key.
     Shapeless,
@@ -34,9 +31,6 @@ impl<'a> Census<'a> {
     /// Judges one variable; `is_key` tells whether segments name a key that the defaults show.
     pub(super) fn judge(&self, name: &str, value: &str, is_key: impl Fn(&[String]) -> bool) -> Variable {
         let Some(rest) = name.strip_prefix(VARIABLE_PREFIX) else { return Variable::Ignored };
-        if RESERVED.contains(&name) {
-            return Variable::Ignored;
-        }
         let segments: Vec<String> = rest.to_lowercase().split("__").map(str::to_owned).collect();
         let shaped = segments.len() > 1 && segments.iter().all(|segment| !segment.is_empty());
         let known = shaped && is_key(&segments);

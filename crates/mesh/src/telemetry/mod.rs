@@ -1,7 +1,7 @@
 //! What a process tells about itself: logs to standard error, traces and metrics over OTLP, one trace across all hops.
 //!
-//! Text of prompts and answers is no business of either. Services keep it out of fields and events unless
-//! [`TelemetryOptions::log_prompts`] is set, and nothing here looks at bodies.
+//! Text of prompts and answers is no business of either. Services keep it out of fields and events, and nothing
+//! here looks at bodies.
 
 mod options;
 mod start;

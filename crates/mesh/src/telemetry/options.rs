@@ -18,8 +18,6 @@ pub struct TelemetryOptions {
     /// Which lines are written, as `level` or `target=level`, joined by commas. Set nowhere, it is the environment's
     /// `RUST_LOG`, if there is one.
     pub log_filter: String,
-    /// Whether texts of prompts and answers may stand in logs and spans.
-    pub log_prompts: bool,
     /// `service.name` of traces and metrics; unset, the service's own name.
     pub service_name: Option<String>,
     /// Milliseconds between two exports of metrics; 0: none are kept.
@@ -47,7 +45,6 @@ impl Default for TelemetryOptions {
             sample_ratio: 1.0,
             log_format: LogFormat::Text,
             log_filter: "info".to_owned(),
-            log_prompts: false,
             service_name: None,
             metrics_interval_ms: 10_000,
             queue_len_max: 2048,

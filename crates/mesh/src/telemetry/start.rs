@@ -38,7 +38,6 @@ pub struct TelemetryGuard {
     provider: Option<SdkTracerProvider>,
     meters: Option<SdkMeterProvider>,
     flush_timeout: Duration,
-    log_prompts: bool,
 }
 
 /// Telemetry could not start.
@@ -97,7 +96,6 @@ impl Telemetry {
             provider: Some(provider),
             meters,
             flush_timeout: Duration::from_millis(options.flush_timeout_ms),
-            log_prompts: options.log_prompts,
         })
     }
 }
@@ -168,12 +166,6 @@ fn meters(options: &TelemetryOptions, service: &'static str) -> Result<Option<Sd
 // === impl TelemetryGuard ===
 
 impl TelemetryGuard {
-    /// Whether texts of prompts and answers may stand in logs and spans.
-    #[must_use]
-    pub fn log_prompts(&self) -> bool {
-        self.log_prompts
-    }
-
     /// Sends what is left and ends traces and metrics, without blocking the runtime.
     pub async fn shutdown(mut self) {
         let (provider, meters) = (self.provider.take(), self.meters.take());
