@@ -40,10 +40,12 @@ pub enum Command {
 /// Replaces the demo's parts with the user's own.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Parts {
-    /// The device's model: a GGUF file, or `hf:owner/name[@revision][:file.gguf]`.
+    /// The device's model: a GGUF file, or `hf:owner/name[@revision][:file.gguf]`. How probably it is right is still
+    /// estimated as for the demo's, until `--policy` says otherwise.
     #[arg(long, value_name = "FILE.gguf|hf:NAME")]
     pub edge_model: Option<PathBuf>,
-    /// The workers' model: a Hugging Face folder, a GGUF file, or `hf:owner/name[@revision][:file.gguf]`.
+    /// The workers' model: a Hugging Face folder, a GGUF file, or `hf:owner/name[@revision][:file.gguf]`; with the same
+    /// caution.
     #[arg(long, value_name = "DIR|FILE.gguf|hf:NAME")]
     pub cloud_model: Option<PathBuf>,
     /// The hub that models named hf:owner/name come from.
@@ -60,12 +62,6 @@ impl Parts {
     pub fn hub(&self) -> inference::HubOptions {
         let default = inference::HubOptions::default();
         inference::HubOptions { endpoint: self.hub.clone().unwrap_or(default.endpoint.clone()), ..default }
-    }
-
-    /// Whether any part is replaced.
-    #[must_use]
-    pub fn any(&self) -> bool {
-        self.edge_model.is_some() || self.cloud_model.is_some() || self.policy.is_some()
     }
 }
 

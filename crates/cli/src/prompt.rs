@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 
 use crate::ask::{Answer, Question, ask};
 use crate::deploy::Deploy;
-use crate::road::{Road, default_socket};
+use crate::road::Road;
 use crate::{args, show};
 
 /// What the answer must be, its text read from the file where one is named.
@@ -47,14 +47,8 @@ pub(crate) async fn ask_once(deploy: &Deploy, asked: args::Ask, out: &mut impl W
         seed: asked.seed,
         constraint,
     };
-    let running = match asked.socket {
-        Some(socket) => Some(channel(socket)),
-        // Own parts ask for a road of their own.
-        None if asked.parts.any() => None,
-        None => running().await,
-    };
-    if let Some(channel) = running {
-        answer_one(&channel, &question, asked.json, out).await?;
+    if let Some(socket) = asked.socket {
+        answer_one(&channel(socket), &question, asked.json, out).await?;
     } else {
         let mut told = pin!(told_to_end()?);
         let started = Road::start(deploy, &asked.parts, None);
@@ -75,7 +69,7 @@ pub(crate) async fn ask_once(deploy: &Deploy, asked: args::Ask, out: &mut impl W
 
 /// The prompt of `causeway up`; away from a terminal, waits to be interrupted.
 pub(crate) async fn serve(road: &Road, out: &mut impl Write) -> Result<()> {
-    writeln!(out, "The agent listens on {}.", road.socket.display())?;
+    writeln!(out, "From elsewhere: causeway ask --socket {} \"…\"", road.socket.display())?;
     if !io::stdin().is_terminal() {
         writeln!(out, "Interrupt (Ctrl-C) ends it.")?;
         out.flush()?;
@@ -147,14 +141,4 @@ fn as_json(answer: &Answer) -> serde_json::Value {
 
 fn channel(socket: PathBuf) -> Channel {
     Channel::new(Address::Unix(socket), Arc::new(Os), None, ConnectOptions::default())
-}
-
-/// The agent of an `up` that runs now, if one does.
-async fn running() -> Option<Channel> {
-    let socket = default_socket();
-    if !socket.exists() {
-        return None;
-    }
-    let channel = channel(socket);
-    channel.connect().await.context("connecting").ok().map(|()| channel)
 }

@@ -1,6 +1,5 @@
 //! The whole road on this machine: an edge agent, a router and two workers, each a server of its own.
 
-use std::env;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,12 +47,6 @@ struct Start<'a> {
     deploy: &'a Deploy,
     parts: &'a Parts,
     authority: Authority,
-}
-
-/// Where `causeway up` listens unless told otherwise, and `causeway ask` looks.
-#[must_use]
-pub(crate) fn default_socket() -> PathBuf {
-    env::temp_dir().join("causeway-agent.sock")
 }
 
 // === impl Road ===

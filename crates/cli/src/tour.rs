@@ -69,7 +69,11 @@ async fn take(road: &Road, (number, stop): (usize, &Stop), json: bool, out: &mut
             let _ = out.flush();
         }
     })
-    .await?;
+    .await;
+    let answer = match answer {
+        Ok(answer) => answer,
+        Err(status) => return refused(stop, &status, json, out),
+    };
     let right = stop.is_right(&answer);
     if json {
         writeln!(out, "{}", as_json(stop, &answer, right))?;
@@ -84,6 +88,17 @@ async fn take(road: &Road, (number, stop): (usize, &Stop), json: bool, out: &mut
     }
     writeln!(out)?;
     Ok(right)
+}
+
+/// A stop without an answer is wrong; the tour goes on.
+fn refused(stop: &Stop, status: &tonic::Status, json: bool, out: &mut impl Write) -> Result<bool> {
+    if json {
+        let error = format!("{:?}: {}", status.code(), status.message());
+        writeln!(out, "{}", json!({ "question": stop.question.text, "error": error, "right": false }))?;
+    } else {
+        writeln!(out, "\n   ✗ no answer ({:?}): {}\n", status.code(), status.message())?;
+    }
+    Ok(false)
 }
 
 fn as_json(stop: &Stop, answer: &Answer, right: bool) -> serde_json::Value {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, BufRead as _};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 fn causeway(arguments: &[&str]) -> Command {
@@ -80,4 +81,36 @@ fn the_engine_is_measured_beside_another_one() {
     for key in ["/decode/batch_1/ratio", "/decode/batch_16/ratio", "/prefill/p512/ratio", "/memory/ratio"] {
         assert!(table.pointer(key).and_then(serde_json::Value::as_f64).is_some_and(|n| n > 0.0), "{key}");
     }
+}
+
+#[test]
+fn the_tour_ends_as_its_answers_are() {
+    let shipped = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy"));
+    let deploy = tempfile::tempdir().expect("a folder");
+    for part in ["homes", "models", "policies"] {
+        std::os::unix::fs::symlink(
+            shipped.join(part).canonicalize().expect("shipped"),
+            deploy.path().join(part),
+        )
+        .expect("a link");
+    }
+    let lamp = |said: &str, place: &str| {
+        format!(
+            "[[stop]]\nsay = {said:?}\naction = \"turn_on\"\nentity = \"kitchen_lamp\"\nplace = {place:?}\n"
+        )
+    };
+    let check = |stops: &[String], code: i32, right: usize| {
+        fs::write(deploy.path().join("tour.toml"), format!("seed = 1\n{}", stops.concat())).expect("written");
+        let folder = deploy.path().to_str().expect("text");
+        let output = causeway(&["--deploy", folder, "up", "--tour-only"]).output().expect("it runs");
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(code), "{said}{}", String::from_utf8_lossy(&output.stderr));
+        assert!(said.contains(&format!("{right} of {} right", stops.len())), "{said}");
+    };
+    let good = lamp("Turn on the kitchen lamp", "command");
+    check(std::slice::from_ref(&good), 0, 1);
+    // Answered, but not from where it has to be.
+    check(&[lamp("Turn on the kitchen lamp", "cloud-fast"), good.clone()], 1, 1);
+    // Refused: nothing was asked.
+    check(&[lamp("", "command"), good], 1, 1);
 }
