@@ -19,7 +19,7 @@ use crate::answer::Answer;
 use crate::config::ResumeOptions;
 use crate::error::{Error, Failure, Removed};
 use crate::fleet::prefix::Prompt;
-use crate::fleet::{Ask, Fleet, Lease, Offer, Wanted, seen_by};
+use crate::fleet::{Ask, Fleet, Inside, Lease, Offer, Wanted, seen_by};
 use crate::flow::Asker;
 use crate::predict::Work;
 use crate::relay::{Event, Started};
@@ -81,8 +81,21 @@ struct Attempt {
     beside: Option<Late>,
     /// Until its last token, as expected.
     seconds: f64,
+    /// For how long it is of use to wait for its place, which has no room; `None`: it has, or nothing is gained.
+    hold: Option<Duration>,
     /// The place that it has; `None`: it takes one when it is sent.
     lease: Option<Lease>,
+}
+
+/// Over which workers it is decided.
+#[derive(Clone, Copy, Debug)]
+enum Among<'a> {
+    /// All.
+    All,
+    /// Those that have room.
+    Free,
+    /// All, by one that waits.
+    Inside(Inside<'a>),
 }
 
 // === impl Dispatch ===
@@ -168,16 +181,16 @@ impl Dispatch {
 
     /// Weighs the fleet as it is now.
     fn decide(&self, asked: &mut Asked, number: u32, failures: &mut Vec<Failure>) -> Result<Attempt, Error> {
-        self.decide_among(asked, number, failures, false)
+        self.decide_among(asked, number, failures, Among::All)
     }
 
-    /// The same; `free`: only over those that have room.
+    /// The same over some of it.
     fn decide_among(
         &self,
         asked: &mut Asked,
         number: u32,
         failures: &mut Vec<Failure>,
-        free: bool,
+        among: Among<'_>,
     ) -> Result<Attempt, Error> {
         let rules = &asked.picked.rules;
         let work = self.work(asked);
@@ -185,7 +198,7 @@ impl Dispatch {
         let wanted = Wanted::of(&asked.request, asked.facts.only_place.as_ref());
         let ask = Ask { rules, work, prompt: &prompt, wanted, seed: asked.seed };
         let Offer { candidates, excluded, known } =
-            self.offer(&asked.facts, &ask, (self.waits(asked, &work), free));
+            self.offer(&asked.facts, &ask, (self.waits(asked, &work), among));
         let named = asked.facts.excluded.len();
         asked.facts.excluded.extend(excluded);
         asked.facts.places_known = known;
@@ -198,20 +211,22 @@ impl Dispatch {
             return Err(Error::NoPlace { removed: removed(&decision), failures: std::mem::take(failures) });
         };
         work.prompt_tokens = work.prompt_tokens.saturating_add(turn::resumed_tokens(asked));
+        let hold = self.hold(&decision);
         let decision = Bytes::from(decision.encode(HOP, decide_us));
-        Ok(Attempt { number, place, decision, stake, work, prompt, beside: None, seconds, lease: None })
+        let (beside, lease) = (None, None);
+        Ok(Attempt { number, place, decision, stake, work, prompt, beside, seconds, hold, lease })
     }
 
     /// Workers to decide over, with what answers taught of them. Where none of those that were drawn may answer, all are.
-    /// `asker`: whoever waits if others do; `free`: those without room are left out.
-    fn offer(&self, facts: &Facts, ask: &Ask<'_>, (asker, free): (Option<Asker>, bool)) -> Offer {
+    /// `asker`: whoever waits if others do.
+    fn offer(&self, facts: &Facts, ask: &Ask<'_>, (asker, among): (Option<Asker>, Among<'_>)) -> Offer {
         let informed = |offer: Offer| {
             let mut candidates = self.desk.informed(offer.candidates, ask.rules);
             if let Some(asker) = &asker {
-                self.fleet.lanes().inform(&mut candidates, asker);
+                self.fleet.inform(&mut candidates, asker, among.inside());
             }
             let mut excluded = offer.excluded;
-            if free {
+            if matches!(among, Among::Free) {
                 excluded.extend(self.fleet.full(&candidates));
             }
             Offer { candidates, excluded, ..offer }
@@ -222,6 +237,17 @@ impl Dispatch {
             policy::possible(ask.rules, facts, offer.candidates.iter().filter(barred))
         };
         if offer.known.is_none() || possible() { offer } else { informed(self.fleet.offer_all(ask)) }
+    }
+}
+
+// === impl Among ===
+
+impl<'a> Among<'a> {
+    fn inside(self) -> Option<Inside<'a>> {
+        match self {
+            Self::Inside(inside) => Some(inside),
+            Self::All | Self::Free => None,
+        }
     }
 }
 

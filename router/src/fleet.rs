@@ -18,6 +18,7 @@ mod gauge;
 mod lease;
 mod limit;
 mod room;
+mod vacancy;
 mod trailing;
 
 use std::collections::BTreeSet;
@@ -46,6 +47,7 @@ use self::room::Room;
 use self::roster::Roster;
 use self::standing::{Standing, spare};
 pub(crate) use self::trailing::Trailing;
+pub(crate) use self::vacancy::Inside;
 use self::watch::Watching;
 use crate::config::{BreakerOptions, FleetOptions, Options};
 use crate::error::Error;
@@ -225,16 +227,6 @@ impl Fleet {
     /// Where requests wait for workers that are full.
     pub(crate) fn lanes(&self) -> &Arc<Lanes> {
         &self.lanes
-    }
-
-    /// Those of these workers that have no room, with that reason.
-    pub(crate) fn full(&self, candidates: &[Candidate]) -> Vec<Excluded> {
-        let reason = |limit: u32| format!("it has all the {limit} requests that it takes at once");
-        let full = |one: &Candidate| {
-            let limit = self.roster.get(&one.place)?.room(Room::full_at)?;
-            Some(Excluded::new(one.place.clone(), reason(limit)))
-        };
-        candidates.iter().filter_map(full).collect()
     }
 
     /// How many requests each worker is sent at once.

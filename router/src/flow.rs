@@ -13,7 +13,7 @@ mod lanes;
 mod refusal;
 pub(crate) mod gauge;
 
-pub(crate) use self::lane::{Lane, Taken, Worker};
+pub(crate) use self::lane::{Lane, Taken, Turn, Worker};
 pub(crate) use self::lanes::Lanes;
 pub use self::options::{FlowOptions, LimitOptions};
 pub(crate) use self::queue::Asker;

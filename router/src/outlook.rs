@@ -65,7 +65,7 @@ impl Outlooks {
         let typical = typical(&rules);
         let (lanes, tokens) = (self.fleet.lanes(), typical.work.tokens() as f64);
         let mut candidates = self.fleet.offer_all(&typical).candidates;
-        lanes.inform(&mut candidates, &lanes.asker(&Facts::default(), tokens, None));
+        self.fleet.inform(&mut candidates, &lanes.asker(&Facts::default(), tokens, None), None);
         v1::Outlook {
             interval_ms: u32::try_from(granted.as_millis()).unwrap_or(u32::MAX),
             tiers: tiers(&rules, &candidates),

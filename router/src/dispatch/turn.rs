@@ -5,15 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hop::Asked;
-use policy::{Facts, Name};
+use policy::{Decision, Facts, Name, Weighed};
 use proto::v1;
 use tokio::time::Instant;
 
-use super::{Attempt, Dispatch, HOP};
+use super::{Among, Attempt, Dispatch, HOP};
 use crate::error::{Error, Failure};
-use crate::fleet::{Ask, Leased, Offer, Wanted};
-use crate::flow::{Asker, Lane, Refusal, Why};
+use crate::fleet::{Ask, Inside, Leased, Offer, Wanted};
+use crate::flow::{Asker, Lane, Refusal, Turn, Why};
 use crate::predict::Work;
+
+/// Where nothing has room, whatever waiting takes is of use.
+const HOLD_ANY: Duration = Duration::MAX;
 
 // === impl Dispatch ===
 
@@ -36,35 +39,88 @@ impl Dispatch {
         }
     }
 
-    /// Waits for a turn, and decides again among those that have room by then.
+    /// Waits for a turn, and decides again. Where a worker that is full is still expected to have answered sooner, it leaves
+    /// the room that there is to others, for as long as it may make up for that ([`Dispatch::hold`]).
     async fn in_turn(
         &self,
         asked: &mut Asked,
         (lane, attempt): (Arc<Lane>, Attempt),
         failures: &mut Vec<Failure>,
     ) -> Result<Attempt, Error> {
+        let (came, number, mut hold) = (Instant::now(), attempt.number, attempt.hold);
         let (asker, leave_at) = (self.asker(asked, &attempt.work), self.leave_at(asked, attempt.seconds));
-        let number = attempt.number;
         // What it reserved is for others while it waits.
         drop(attempt);
-        let turn = match lane.turn(asker, leave_at).await {
-            Ok(turn) => turn,
-            Err(refusal) => {
-                let elsewhere = self.elsewhere(asked, number, &refusal);
-                return elsewhere.ok_or_else(|| self.refused(asked, refusal));
-            }
+        let mut place = match lane.join(asker) {
+            Ok(place) => place,
+            Err(refusal) => return self.instead(asked, number, refusal),
         };
-        if asked.is_late() {
-            return Err(Error::DeadlinePassed);
+        loop {
+            let until = hold.and_then(|hold| came.checked_add(hold)).map_or(leave_at, |at| at.min(leave_at));
+            let turn = match place.turn(until).await {
+                Ok(turn) => turn,
+                Err(refusal) => return self.instead(asked, number, refusal),
+            };
+            if asked.is_late() {
+                return Err(Error::DeadlinePassed);
+            }
+            if turn.is_none() && until == leave_at {
+                let free = hold.and_then(|_| self.decide_among(asked, number, failures, Among::Free).ok());
+                let Some(free) = free else {
+                    return self.instead(asked, number, lane.refusal(Why::Expired));
+                };
+                return Ok(self.leased(asked, free));
+            }
+            let wait_seconds = turn.as_ref().map_or_else(|| place.wait_seconds(), Turn::wait_seconds);
+            let inside = Inside { tier: lane.tier(), wait_seconds };
+            let attempt = self.decide_among(asked, number, failures, Among::Inside(inside));
+            let mut attempt = attempt.map_err(|error| self.for_want_of_room(asked, error))?;
+            hold = attempt.hold.filter(|hold| lane.is_alive() && came.elapsed() < *hold);
+            if hold.is_none() && self.fleet.is_full(&attempt.place.place) {
+                match self.decide_among(asked, number, failures, Among::Free) {
+                    Ok(free) => attempt = free,
+                    Err(_) if turn.is_none() => continue,
+                    // If all have filled up meanwhile, it has its place all the same.
+                    Err(_) => {}
+                }
+            }
+            if hold.is_none() {
+                return Ok(self.leased(asked, attempt));
+            }
+            drop(attempt);
+            if let Some(turn) = turn {
+                place.decline(turn);
+            }
         }
-        // If all have filled up meanwhile, it has its place all the same.
-        let attempt = self.decide_among(asked, number, failures, true);
-        let attempt = attempt.or_else(|_| self.decide(asked, number, failures));
-        let mut attempt = attempt.map_err(|error| self.for_want_of_room(asked, error))?;
+    }
+
+    /// The same with a place at its worker, be that full.
+    fn leased(&self, asked: &Asked, mut attempt: Attempt) -> Attempt {
         let prompt = (attempt.prompt.clone(), is_resumed(asked));
         attempt.lease = self.fleet.lease(&attempt.place.place, attempt.work, prompt);
-        drop(turn);
-        Ok(attempt)
+        attempt
+    }
+
+    /// For how long it is of use to wait for the worker that was chosen, which has no room: while it is expected to have
+    /// answered sooner than the best of those that have, for as long as that one takes longer. Whoever is wrong about it
+    /// takes twice as long as it had to, at most (as who rents skis until they could have been bought; Karlin, Manasse,
+    /// Rudolph and Sleator, "Competitive snoopy caching", Algorithmica 3, 1988).
+    pub(super) fn hold(&self, decision: &Decision) -> Option<Duration> {
+        let winner = decision.winner().filter(|winner| self.fleet.is_full(&winner.candidate.place))?;
+        let free = |one: &&Weighed| one.removal.is_none() && !self.fleet.is_full(&one.candidate.place);
+        let free = decision.trail.candidates.iter().filter(free);
+        let Some(best) = free.min_by(|a, b| a.columns.total_usd.total_cmp(&b.columns.total_usd)) else {
+            return Some(HOLD_ANY);
+        };
+        let (there, here) = (winner.inputs.expected_seconds, best.inputs.expected_seconds);
+        let sooner = there < here && winner.columns.total_usd < best.columns.total_usd;
+        let queue = winner.candidate.latency.map_or(0.0, |latency| latency.queue_seconds);
+        Duration::try_from_secs_f64(here - there + queue).ok().filter(|_| sooner)
+    }
+
+    /// What becomes of one that cannot wait, or not any more.
+    fn instead(&self, asked: &mut Asked, number: u32, refusal: Refusal) -> Result<Attempt, Error> {
+        self.elsewhere(asked, number, &refusal).ok_or_else(|| self.refused(asked, refusal))
     }
 
     /// A place of another tier for one that its own does not even let wait: it may be dearer, and is better than none.
@@ -72,7 +128,7 @@ impl Dispatch {
         if refusal.why == Why::Expired || asked.is_late() {
             return None;
         }
-        let mut attempt = self.decide_among(asked, number, &mut Vec::new(), true).ok()?;
+        let mut attempt = self.decide_among(asked, number, &mut Vec::new(), Among::Free).ok()?;
         self.take(asked, &mut attempt).is_none().then_some(attempt)
     }
 
@@ -152,7 +208,7 @@ impl Dispatch {
         let prompt = self.fleet.prompt(&asked.request, &facts.tenant);
         let wanted = Wanted::of(&asked.request, None);
         let ask = Ask { rules, work: self.work(asked), prompt: &prompt, wanted, seed: asked.seed };
-        let Offer { candidates, excluded, known } = self.offer(&facts, &ask, (None, true));
+        let Offer { candidates, excluded, known } = self.offer(&facts, &ask, (None, Among::Free));
         let facts = Facts { excluded: [facts.excluded, excluded].concat(), places_known: known, ..facts };
         let decision = policy::decide(rules, &facts, &candidates, asked.seed);
         decision.place.map(|place| place.tier)

@@ -367,7 +367,7 @@ impl Entry {
         let late = told.map_or(f64::INFINITY, |(heard, at)| {
             now.saturating_duration_since(*at).saturating_sub(self.lifetime(heard)).as_secs_f64()
         });
-        Moment { now: self.seconds(now), late, pool: self.pools.mean() }
+        Moment { now: self.seconds(now), late, pool: self.pools.mean(), sent_max: state.room.limit() }
     }
 }
 

@@ -84,6 +84,8 @@ pub struct Moment {
     pub late: f64,
     /// The other workers.
     pub pool: Pool,
+    /// Requests that this router sends the worker at once; 0: as many as there are.
+    pub sent_max: u32,
 }
 
 /// Seconds that are expected, as a sum whose parts a decision can show.

@@ -28,9 +28,14 @@ impl Room {
         self.worker.lane()
     }
 
-    /// Whether a request may go there: there is room, and nobody waits for it.
+    /// Whether it can be sent one more.
+    pub(super) fn has_room(&self) -> bool {
+        self.worker.has_room()
+    }
+
+    /// Whether a request may go there: there is room, and nobody who waits wants it.
     pub(super) fn is_free(&self) -> bool {
-        self.worker.has_room() && !self.lane().is_busy()
+        self.has_room() && self.lane().is_open()
     }
 
     /// How many requests it is sent at once, if it has them.

@@ -1,5 +1,7 @@
 //! The wait for one tier: what its workers have room for, who waits for it, who is told that it is its turn.
 
+mod place;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -7,21 +9,28 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use policy::Name;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
+use self::place::{Aside, Fate, Offered};
+pub(crate) use self::place::{Place, Turn};
 use super::options::FlowOptions;
-use super::queue::{Asker, Bounds, CLASSES, Queue, Sharing, Spot, Waiting};
+use super::queue::{Asker, Bounds, CLASSES, Queue, Sharing, Waiting};
 use super::rate::{Rate, Running};
 use super::refusal::{Refusal, Why};
 
 /// What stands for a wait that nobody can tell.
 const WAIT_UNKNOWN: Duration = Duration::from_secs(1);
+/// Those that are asked in turn whether they want room that there is; after them only the last is.
+const ASKED_MAX: usize = 8;
 
 /// The workers of one tier and those who wait for them.
 ///
 /// Whoever finds nobody waiting and a worker with room reads two numbers and takes no lock of this. Numbers are written
 /// in an order that loses nobody: who waits says so before it looks for room again, and who makes room says so before it
 /// looks for those who wait.
+///
+/// Whose turn it is may decline it, where a worker that is full will have answered it sooner. Room that nobody wants who
+/// waits is anybody's, until another worker has room.
 #[derive(Debug)]
 pub(crate) struct Lane {
     tier: Name,
@@ -34,6 +43,10 @@ pub(crate) struct Lane {
     room: AtomicUsize,
     /// Workers that take work at all.
     alive: AtomicUsize,
+    /// Times that a worker began to have room, or to take work, or ceased to.
+    changes: AtomicU64,
+    /// As many of them as there were when whoever waits had declined all the room that there was.
+    declined: AtomicU64,
     /// Tokens that are expected of what runs, thousandths in a second.
     pace: AtomicU64,
     /// Tokens of what runs, and of what was done.
@@ -48,26 +61,10 @@ struct State {
     rate: Rate,
     /// Turns that are given and not yet over.
     turns: usize,
-}
-
-/// What becomes of one that waits.
-#[derive(Debug)]
-enum Fate {
-    Turn,
-    Refused(Refusal),
-}
-
-/// The right to take a place at a worker of the tier. Dropping it passes it on.
-#[derive(Debug)]
-pub(crate) struct Turn {
-    lane: Arc<Lane>,
-}
-
-/// A place in the queue. Dropping it gives it up.
-struct Place {
-    lane: Arc<Lane>,
-    spot: Spot,
-    fate: oneshot::Receiver<Fate>,
+    /// Those that declined a turn while others are still asked. While there are none of these turns, there are none.
+    aside: Vec<Aside>,
+    /// The changes that there were when those who wait were last asked.
+    changes: u64,
 }
 
 /// One worker's part in its lane. Dropping it takes the worker out.
@@ -110,10 +107,12 @@ impl Lane {
             waiting: AtomicUsize::new(0),
             room: AtomicUsize::new(0),
             alive: AtomicUsize::new(0),
+            changes: AtomicU64::new(1),
+            declined: AtomicU64::new(0),
             pace: AtomicU64::new(0),
             held: AtomicU64::new(0),
             done: AtomicU64::new(0),
-            state: Mutex::new(State { queue: Queue::new(sharing), rate: Rate::default(), turns: 0 }),
+            state: Mutex::new(State::new(sharing)),
         }
     }
 
@@ -127,9 +126,19 @@ impl Lane {
         self.waiting.load(Ordering::SeqCst) > 0
     }
 
-    /// Whether it has workers, and none of them has room that nobody waits for.
+    /// Whether those who wait have declined all the room that there is, so that it is for whoever comes.
+    pub(crate) fn is_declined(&self) -> bool {
+        self.declined.load(Ordering::SeqCst) == self.changes.load(Ordering::SeqCst)
+    }
+
+    /// Whether nobody goes before one that comes now and takes room that there is.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.is_busy() || self.is_declined()
+    }
+
+    /// Whether it has workers, and none of them has room for one that comes now.
     pub(crate) fn is_full(&self) -> bool {
-        self.is_alive() && (self.is_busy() || self.room.load(Ordering::Relaxed) == 0)
+        self.is_alive() && !(self.is_open() && self.room.load(Ordering::Relaxed) > 0)
     }
 
     /// Whether it has a worker that takes work.
@@ -137,27 +146,32 @@ impl Lane {
         self.alive.load(Ordering::Relaxed) > 0
     }
 
-    /// Waits for a turn, until `leave_at` at most. Dropping the future leaves the queue.
-    pub(crate) async fn turn(self: &Arc<Self>, asker: Asker, leave_at: Instant) -> Result<Turn, Refusal> {
-        let mut place = self.join(&asker)?;
-        let fate = tokio::select! {
-            biased;
-            fate = &mut place.fate => fate,
-            () = sleep_until(leave_at) => return Err(self.refusal(Why::Expired)),
-        };
-        match fate {
-            Ok(Fate::Turn) => Ok(Turn { lane: self.clone() }),
-            Ok(Fate::Refused(refusal)) => Err(refusal),
-            // Only a lane that is gone forgets its own.
-            Err(_) => Err(self.refusal(Why::Expired)),
+    /// Takes a place among those that wait.
+    pub(crate) fn join(self: &Arc<Self>, asker: Asker) -> Result<Place, Refusal> {
+        let mut state = self.state.lock();
+        let running = self.running();
+        if state.waiting() == 0 {
+            state.rate.begin(&running);
         }
+        let (sender, fate) = oneshot::channel();
+        let bounds = self.bounds_now(&state);
+        let (spot, left) = state
+            .queue
+            .join(&asker, bounds, (running.now_us, sender))
+            .map_err(|_| self.refusal_of(Why::Full, &state))?;
+        for one in left {
+            let _ = one.kept.send(Fate::Refused(self.refusal_of(Why::Shed, &state)));
+        }
+        self.waiting.store(state.waiting(), Ordering::SeqCst);
+        // Room that came in the meantime did not find it waiting.
+        self.pass_on(&mut state);
+        Ok(Place::new(self.clone(), (asker, spot, running.now_us), fate))
     }
 
     /// Seconds that this one would wait; `None`: nobody knows.
     pub(crate) fn wait_seconds(&self, asker: &Asker) -> Option<f64> {
         let state = self.state.lock();
-        let rate = state.rate.now(&self.running())?;
-        Some(state.queue.ahead(asker) as f64 / rate)
+        self.seconds_of(state.queue.ahead(asker), &state)
     }
 
     /// The refusal of one that could not even wait.
@@ -209,38 +223,36 @@ impl Lane {
         })
     }
 
-    fn join(self: &Arc<Self>, asker: &Asker) -> Result<Place, Refusal> {
-        let mut state = self.state.lock();
-        let running = self.running();
-        if state.queue.len() == 0 {
-            state.rate.begin(&running);
-        }
-        let (sender, fate) = oneshot::channel();
-        let bounds = self.bounds_now(&state);
-        let (spot, left) = state
-            .queue
-            .join(asker, bounds, (running.now_us, sender))
-            .map_err(|_| self.refusal_of(Why::Full, &state))?;
-        for one in left {
-            let _ = one.kept.send(Fate::Refused(self.refusal_of(Why::Shed, &state)));
-        }
-        self.waiting.store(state.queue.len(), Ordering::SeqCst);
-        // Room that came in the meantime did not find it waiting.
-        self.pass_on(&mut state);
-        Ok(Place { lane: self.clone(), spot, fate })
-    }
-
-    /// Gives turns for as many workers as have room. Without any worker nothing is to be waited for: everybody is let go,
-    /// and finds that out.
+    /// Gives turns for as many workers as have room, to those of whom nobody has declined it yet. Without any worker nothing
+    /// is to be waited for: everybody is let go, and finds that out.
     fn pass_on(&self, state: &mut State) {
         state.rate.look(&self.running());
-        while state.turns < self.room.load(Ordering::SeqCst) || !self.is_alive() {
-            let Some(Waiting { kept, .. }) = state.queue.next() else { break };
-            if kept.send(Fate::Turn).is_ok() {
+        let changes = self.changes.load(Ordering::SeqCst);
+        if state.changes != changes {
+            state.gather();
+            state.changes = changes;
+        }
+        while !self.is_alive() || (state.turns < self.room.load(Ordering::SeqCst) && !self.is_declined()) {
+            let Some((next, ahead)) = state.next() else {
+                if state.turns == 0 && state.waiting() > 0 {
+                    self.declined.store(changes, Ordering::SeqCst);
+                }
+                break;
+            };
+            let wait_seconds = self.seconds_of(ahead, state);
+            if next.kept.send(Fate::Turn(Offered { changes, wait_seconds })).is_ok() {
                 state.turns += 1;
             }
         }
-        self.waiting.store(state.queue.len(), Ordering::SeqCst);
+        if state.turns == 0 {
+            state.gather();
+        }
+        self.waiting.store(state.waiting(), Ordering::SeqCst);
+    }
+
+    /// Seconds that so many tokens take the tier; `None`: nobody knows.
+    fn seconds_of(&self, tokens: u64, state: &State) -> Option<f64> {
+        state.rate.now(&self.running()).map(|rate| tokens as f64 / rate)
     }
 
     /// What may wait now: no more than is done in the time that waiting may take.
@@ -253,8 +265,7 @@ impl Lane {
 
     fn refusal_of(&self, why: Why, state: &State) -> Refusal {
         let tokens = state.queue.tokens();
-        let rate = state.rate.now(&self.running());
-        let wait = rate.and_then(|rate| Duration::try_from_secs_f64(tokens as f64 / rate).ok());
+        let wait = self.seconds_of(tokens, state).and_then(|wait| Duration::try_from_secs_f64(wait).ok());
         Refusal::new(why, Some(self.tier.clone()), (tokens, wait.unwrap_or(WAIT_UNKNOWN)))
     }
 
@@ -272,31 +283,38 @@ impl Lane {
     }
 }
 
-// === impl Place ===
+// === impl State ===
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut state = self.lane.state.lock();
-        if state.queue.leave(&self.spot).is_some() {
-            self.lane.waiting.store(state.queue.len(), Ordering::SeqCst);
-            return;
-        }
-        // Nothing more comes; a turn that did, and was not taken, is somebody else's.
-        self.fate.close();
-        if let Ok(Fate::Turn) = self.fate.try_recv() {
-            state.turns -= 1;
-            self.lane.pass_on(&mut state);
+impl State {
+    fn new(sharing: Sharing) -> Self {
+        Self { queue: Queue::new(sharing), rate: Rate::default(), turns: 0, aside: Vec::new(), changes: 0 }
+    }
+
+    /// Requests that wait.
+    fn waiting(&self) -> usize {
+        self.queue.len() + self.aside.len()
+    }
+
+    /// Whoever is asked next, and the tokens of those that wait before it: some in their order, and then the one that
+    /// waits longest. `None`: all of these were.
+    fn next(&mut self) -> Option<(Waiting<oneshot::Sender<Fate>>, u64)> {
+        let aside: u64 = self.aside.iter().map(Aside::tokens).sum();
+        match self.aside.len() {
+            0..ASKED_MAX => self.queue.next().map(|next| (next, aside)),
+            ASKED_MAX => {
+                let next = self.queue.next_last()?;
+                let ahead = aside.saturating_add(self.queue.tokens());
+                Some((next, ahead))
+            }
+            _ => None,
         }
     }
-}
 
-// === impl Turn ===
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        let mut state = self.lane.state.lock();
-        state.turns -= 1;
-        self.lane.pass_on(&mut state);
+    /// Those that declined are where they were.
+    fn gather(&mut self) {
+        for aside in self.aside.drain(..) {
+            aside.again(&mut self.queue);
+        }
     }
 }
 
@@ -320,9 +338,13 @@ impl Worker {
 
     /// Whether it takes work, and has room for it, from now on. The lane is to be told with [`Lane::freed`].
     pub(crate) fn set(&mut self, alive: bool, room: bool) {
-        flip(&self.lane.alive, std::mem::replace(&mut self.alive, alive), alive);
         let room = alive && room;
+        let changed = self.alive != alive || (room && !self.room);
+        flip(&self.lane.alive, std::mem::replace(&mut self.alive, alive), alive);
         flip(&self.lane.room, std::mem::replace(&mut self.room, room), room);
+        if changed {
+            self.lane.changes.fetch_add(1, Ordering::SeqCst);
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use policy::{Candidate, Facts, Name, Priority};
+use policy::{Facts, Name, Priority};
 use tokio::time::Instant;
 
 use super::lane::Lane;
@@ -69,22 +69,16 @@ impl Lanes {
         self.lanes.read().iter().any(|lane| lane.is_busy())
     }
 
-    /// Adds what this one would wait for a tier to what its workers' candidates are expected to take.
-    pub(crate) fn inform(&self, candidates: &mut [Candidate], asker: &Asker) {
-        for lane in self.lanes.read().iter().filter(|lane| lane.is_busy()) {
-            let Some(wait_seconds) = lane.wait_seconds(asker) else { continue };
-            let here = candidates.iter_mut().filter(|candidate| candidate.tier == *lane.tier());
-            for latency in here.filter_map(|candidate| candidate.latency.as_mut()) {
-                latency.queue_seconds += wait_seconds;
-            }
-        }
+    /// The lanes in which somebody waits.
+    pub(crate) fn busy(&self) -> Vec<Arc<Lane>> {
+        self.lanes.read().iter().filter(|lane| lane.is_busy()).cloned().collect()
     }
 
     /// The refusal of one that no tier has room for, nor lets wait.
     pub(crate) fn would_refuse(&self, asker: &Asker) -> Option<Refusal> {
         let mut least: Option<Refusal> = None;
         for lane in self.lanes.read().iter().filter(|lane| lane.is_alive()) {
-            let refusal = lane.is_busy().then(|| lane.would_refuse(asker)).flatten()?;
+            let refusal = (!lane.is_open()).then(|| lane.would_refuse(asker)).flatten()?;
             if least.as_ref().is_none_or(|least| refusal.pushback < least.pushback) {
                 least = Some(refusal);
             }

@@ -146,6 +146,23 @@ impl<T> Queue<T> {
         Some(waiting)
     }
 
+    /// Whoever waits longest, which is who would have to leave first for others, leaves to be served.
+    pub(crate) fn next_last(&mut self) -> Option<Waiting<T>> {
+        let class = (0..CLASSES).rev().find(|class| self.classes[*class].len() > 0)?;
+        let waiting = self.classes[class].next_last()?;
+        self.charge(class, waiting.tokens);
+        Some(waiting)
+    }
+
+    /// One whose turn came, and who did not take it, is where it was; what was counted for it is given back.
+    pub(crate) fn again(&mut self, asker: &Asker, spot: &Spot, (came_us, kept): (u64, T)) {
+        let waiting = Waiting { tokens: asker.tokens, came_us, kept };
+        self.classes[spot.class].again(asker, spot.key, waiting);
+        for below in &mut self.classes[spot.class + 1..] {
+            below.owe(-(asker.tokens as f64) * self.sharing.class_share_min);
+        }
+    }
+
     /// One leaves out of turn; `None`: it is not here any more.
     pub(crate) fn leave(&mut self, spot: &Spot) -> Option<Waiting<T>> {
         self.classes[spot.class].leave(&spot.tenant, spot.key)
@@ -154,8 +171,17 @@ impl<T> Queue<T> {
     /// Tokens that are served before this one's would be, did it join now: of classes above all, of its own tenant what is
     /// due earlier, of other tenants their shares meanwhile.
     pub(crate) fn ahead(&self, asker: &Asker) -> u64 {
+        self.before(asker, (asker.deadline_us, u64::MAX))
+    }
+
+    /// The same for one that waits at this spot.
+    pub(crate) fn ahead_of(&self, asker: &Asker, spot: &Spot) -> u64 {
+        self.before(asker, spot.key)
+    }
+
+    fn before(&self, asker: &Asker, key: Key) -> u64 {
         let above: u64 = self.classes[..asker.class].iter().map(Class::tokens).sum();
-        above.saturating_add(self.classes[asker.class].ahead(asker, self.sharing.quantum))
+        above.saturating_add(self.classes[asker.class].before((asker, key), self.sharing.quantum))
     }
 
     /// When the one that came first of a class did, microseconds.

@@ -85,6 +85,8 @@ pub(super) struct View {
     pub(super) believed: f64,
     /// Requests of others and queued tokens of a worker on average, which stand for the rest.
     pub(super) usual: (f64, f64),
+    /// Requests that this router sends it at once; 0: as many as there are.
+    pub(super) sent_max: u32,
 }
 
 /// A worker's load at a moment.
@@ -240,6 +242,11 @@ impl Backlog {
             0 => (decoding, f64::from(said.waiting) * believed),
             slots => (decoding.min(f64::from(slots)), (requests + 1.0 - f64::from(slots)).max(0.0)),
         };
+        // What it is not sent waits for its own to end.
+        let unsent = match view.sent_max {
+            0 => 0.0,
+            most => (self.own + 1.0 - f64::from(most)).max(0.0),
+        };
         let held = self.context_all() + queued + prompts.tokens;
         let beyond_cache = match said.cache_tokens_max {
             0 => 0.0,
@@ -256,7 +263,7 @@ impl Backlog {
             sequences_mean: self.batch_mean * grown,
             context_mean: self.context_mean * grown,
             flow: self.flow.times(self.share().recip() * grown),
-            ahead: beyond.max(beyond_cache.min(requests)),
+            ahead: beyond.max(beyond_cache.min(requests)).max(unsent),
             answer_tokens: self.answer_tokens(),
         }
     }

@@ -240,6 +240,7 @@ impl Predictor {
             pace: self.pace,
             believed: halved(moment.late),
             usual: (moment.pool.others, moment.pool.queued_tokens),
+            sent_max: moment.sent_max,
         };
         let load = self.backlog.load(prompts, &view);
         let step = self.step(scale, load.sequences, load.context);
@@ -308,7 +309,7 @@ impl Predictor {
     /// How fast prompts and contexts move until more is heard.
     fn set_pace(&mut self, now: f64) {
         let Some(scale) = self.scale else { return };
-        let view = View { now, pace: self.pace, believed: 1.0, usual: (0.0, 0.0) };
+        let view = View { now, pace: self.pace, believed: 1.0, usual: (0.0, 0.0), sent_max: 0 };
         let Load { queue, sequences, context, .. } = self.backlog.load(Prompts::default(), &view);
         let step = self.step(scale, sequences, context);
         // The first of what waits tells how fast it goes; with nothing there, nothing does.

@@ -159,7 +159,7 @@ fn an_old_report_becomes_the_pools_average() {
     // It does not shrink by itself faster than it is worked off, so that only its age is seen.
     let queue = |late| {
         let pool = Pool { rates: None, others: 1.0, queued_tokens: 400.0 };
-        predictor.predict(&work(10, 1.0), &Moment { now: 0.0, late, pool }).unwrap().queue
+        predictor.predict(&work(10, 1.0), &Moment { late, pool, ..at(0.0) }).unwrap().queue
     };
     assert!(queue(0.0) > queue(30.0) && queue(30.0) > queue(300.0));
     assert!((queue(3000.0) - 0.4).abs() < 0.05, "{}", queue(3000.0));

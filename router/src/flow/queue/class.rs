@@ -80,6 +80,26 @@ impl<T> Class<T> {
         }
     }
 
+    /// The last, at the cost of its tenant's turn.
+    pub(super) fn next_last(&mut self) -> Option<Waiting<T>> {
+        let (name, key) = self.last()?;
+        let waiting = self.leave(&name, key)?;
+        if let Some(tenant) = self.tenants.get_mut(&name) {
+            tenant.deficit -= waiting.tokens as f64;
+        }
+        Some(waiting)
+    }
+
+    /// One that was served after all was not.
+    pub(super) fn again(&mut self, asker: &Asker, key: Key, waiting: Waiting<T>) {
+        let tokens = waiting.tokens as f64;
+        let known = self.tenants.contains_key(&asker.tenant);
+        self.push(asker, key, waiting);
+        if let Some(tenant) = self.tenants.get_mut(&asker.tenant).filter(|_| known) {
+            tenant.deficit += tokens;
+        }
+    }
+
     pub(super) fn leave(&mut self, name: &Name, key: Key) -> Option<Waiting<T>> {
         let tenant = self.tenants.get_mut(name)?;
         let waiting = tenant.waiting.remove(&key)?;
@@ -97,10 +117,9 @@ impl<T> Class<T> {
         Some(waiting)
     }
 
-    pub(super) fn ahead(&self, asker: &Asker, quantum: f64) -> u64 {
-        let due = |tenant: &Tenant<T>| -> u64 {
-            tenant.waiting.range(..=(asker.deadline_us, u64::MAX)).map(|(_, one)| one.tokens).sum()
-        };
+    pub(super) fn before(&self, (asker, key): (&Asker, Key), quantum: f64) -> u64 {
+        let due =
+            |tenant: &Tenant<T>| -> u64 { tenant.waiting.range(..key).map(|(_, one)| one.tokens).sum() };
         let own = self.tenants.get(&asker.tenant).map_or(0, due);
         let turns = (own.saturating_add(asker.tokens)) as f64 / asker.weight;
         let others = self.tenants.iter().filter(|(name, _)| **name != asker.tenant);

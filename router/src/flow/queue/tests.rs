@@ -30,6 +30,8 @@ fn drained(queue: &mut Queue<Kept>) -> Vec<Kept> {
 enum Act {
     Join(Asker),
     Next,
+    /// The next, or the last, does not take its turn.
+    Decline(bool),
     Leave(usize),
 }
 
@@ -39,7 +41,9 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
             let name = format!("tenant-{tenant}");
             Act::Join(asker(class, &name, f64::from(tenant + 1), (tokens, deadline)))
         });
-    let act = prop_oneof![4 => join, 2 => Just(Act::Next), 1 => any::<usize>().prop_map(Act::Leave)];
+    let decline = any::<bool>().prop_map(Act::Decline);
+    let act =
+        prop_oneof![4 => join, 2 => Just(Act::Next), 2 => decline, 1 => any::<usize>().prop_map(Act::Leave)];
     proptest::collection::vec(act, 1..200)
 }
 
@@ -49,7 +53,7 @@ proptest! {
     fn nobody_is_lost_or_served_twice_and_the_bounds_hold(acts in acts()) {
         let bounds = Bounds { len: 12, tokens: 2000 };
         let mut queue = Queue::new(SHARING);
-        let (mut number, mut inside, mut spots) = (0_u64, BTreeMap::new(), Vec::new());
+        let (mut number, mut inside, mut spots, mut all) = (0_u64, BTreeMap::new(), Vec::new(), BTreeMap::new());
         for act in acts {
             match act {
                 Act::Join(asker) => {
@@ -61,6 +65,7 @@ proptest! {
                                 prop_assert!(class >= asker.class, "one of a class above left");
                             }
                             inside.insert(number, (asker.class, asker.tokens));
+                            all.insert(number, (asker, spot.clone()));
                             spots.push((number, spot));
                         }
                         Err(kept) => prop_assert_eq!(kept, number),
@@ -71,6 +76,15 @@ proptest! {
                     prop_assert_eq!(next.is_some(), !inside.is_empty());
                     if let Some(one) = next {
                         prop_assert!(inside.remove(&one.kept).is_some());
+                    }
+                }
+                Act::Decline(last) => {
+                    let next = if last { queue.next_last() } else { queue.next() };
+                    prop_assert_eq!(next.is_some(), !inside.is_empty());
+                    if let Some(one) = next {
+                        prop_assert_eq!(queue.len(), inside.len() - 1);
+                        let (asker, spot) = &all[&one.kept];
+                        queue.again(asker, spot, (one.came_us, one.kept));
                     }
                 }
                 Act::Leave(index) if !spots.is_empty() => {
@@ -212,4 +226,28 @@ fn one_that_is_larger_than_all_that_may_wait_waits_alone() {
     assert!(join(&mut queue, &asker(1, "a", 1.0, (1, 0)), bounds).is_err());
     assert_eq!(queue.next().unwrap().tokens, 5000, "a turn of many rounds comes at once");
     assert!(queue.next().is_none());
+}
+
+#[test]
+fn whoever_declines_is_next_again_and_its_turn_is_not_lost() {
+    let mut queue = Queue::new(SHARING);
+    let spots = ["a", "b", "a", "b"].map(|tenant| {
+        let asker = asker(1, tenant, 1.0, (80, 0));
+        let (spot, _) = join(&mut queue, &asker, WIDE).unwrap();
+        (asker, spot)
+    });
+    let first = queue.next().unwrap();
+    queue.again(&spots[0].0, &spots[0].1, (first.came_us, first.kept));
+    let order: Vec<String> = drained(&mut queue).into_iter().map(|one| one.1).collect();
+    assert_eq!(order, ["a", "b", "a", "b"]);
+}
+
+#[test]
+fn the_last_is_who_would_have_to_leave_first() {
+    let mut queue = Queue::new(SHARING);
+    for (class, deadline) in [(0, 9), (1, 5), (1, 7), (1, 6)] {
+        join(&mut queue, &asker(class, "a", 1.0, (50, deadline)), WIDE).unwrap();
+    }
+    let order: Vec<u64> = std::iter::from_fn(|| queue.next_last().map(|one| one.kept.3)).collect();
+    assert_eq!(order, [7, 6, 5, 9]);
 }

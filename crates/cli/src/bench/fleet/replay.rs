@@ -200,7 +200,7 @@ impl Replay<'_> {
 
     fn arrives(&mut self, index: usize) {
         let request = &self.requests[index];
-        let moment = Moment { now: self.now, late: 0.0, pool: self.pool };
+        let moment = Moment { now: self.now, pool: self.pool, ..Moment::default() };
         let work = Work {
             prompt_tokens: request.input_tokens,
             cached_tokens: 0,
