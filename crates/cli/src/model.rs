@@ -23,6 +23,8 @@ pub(crate) use eval::eval;
 pub(crate) struct Outcome {
     /// `device` or `cloud`.
     pub(crate) model: String,
+    /// BLAKE3 of its weights.
+    pub(crate) model_hash: String,
     pub(crate) skill: String,
     pub(crate) text: String,
     pub(crate) right: bool,
@@ -52,12 +54,13 @@ pub(crate) async fn outcomes(
     let device = options.parts.edge_model.clone().unwrap_or_else(|| deploy.device_model());
     let cloud = options.parts.cloud_model.clone().unwrap_or_else(|| deploy.cloud_model());
     for (name, path) in [("device", device), ("cloud", cloud)] {
-        let answers = engine::answer_all(&path, options.parts.hub(), &items).await?;
+        let (hash, answers) = engine::answer_all(&path, options.parts.hub(), &items).await?;
         let right = answers.iter().filter(|answer| answer.right).count();
         writeln!(out, "{name}: {right} of {} right", items.len())?;
         for (item, answer) in items.iter().zip(answers) {
             let outcome = Outcome {
                 model: name.to_owned(),
+                model_hash: hash.clone(),
                 skill: item.skill.to_string(),
                 text: item.prompt.clone(),
                 right: answer.right,

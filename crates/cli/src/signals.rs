@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use ::signals::Models;
 use ::signals::train;
+use ::signals::{MODEL_COUNT, Models};
 use anyhow::{Context as _, Result, bail};
 
 use crate::args::{EvalTask, FitTask};
@@ -73,7 +73,8 @@ fn micros(read: &dyn Fn()) -> f64 {
 
 /// `causeway signals train`
 pub(crate) fn train(outcomes: &Path, file: &Path, json: bool, out: &mut impl Write) -> Result<ExitCode> {
-    let trained = train::fit(&read(outcomes)?, SEED)?;
+    let (hashes, outcomes) = read(outcomes)?;
+    let trained = train::fit(&outcomes, SEED)?.taught_by(hashes.each_ref().map(String::as_str))?;
     fs::write(file, trained.model.to_bytes()).with_context(|| file.display().to_string())?;
     let report = serde_json::to_value(&trained.report)?;
     if json {
@@ -119,9 +120,10 @@ pub(crate) fn fit(
     Ok(ExitCode::SUCCESS)
 }
 
-fn read(path: &Path) -> Result<Vec<train::Outcome>> {
+/// The outcomes of a file, and which weights they are of: the device's and the cloud's, one each.
+fn read(path: &Path) -> Result<([String; MODEL_COUNT], Vec<train::Outcome>)> {
     let file = File::open(path).with_context(|| path.display().to_string())?;
-    let mut outcomes = Vec::new();
+    let (mut hashes, mut outcomes) = ([const { String::new() }; MODEL_COUNT], Vec::new());
     for (at, line) in BufReader::new(file).lines().enumerate() {
         let place = || format!("{}:{}", path.display(), at + 1);
         let outcome: Outcome = serde_json::from_str(&line?).with_context(place)?;
@@ -130,8 +132,17 @@ fn read(path: &Path) -> Result<Vec<train::Outcome>> {
             "cloud" => 1,
             other => bail!("{}: model is `{other}`; write device or cloud", place()),
         };
-        let Outcome { text, right, output_tokens, .. } = outcome;
+        let Outcome { text, right, output_tokens, model_hash, .. } = outcome;
+        let known: &mut String = &mut hashes[model];
+        if known.is_empty() {
+            *known = model_hash;
+        } else if *known != model_hash {
+            bail!("{}: another model answered for `{}` before", place(), outcome.model);
+        }
         outcomes.push(train::Outcome { text, model, right, output_tokens });
     }
-    Ok(outcomes)
+    if let Some(silent) = hashes.iter().position(String::is_empty) {
+        bail!("{}: nothing of the {} model", path.display(), ["device", "cloud"][silent]);
+    }
+    Ok((hashes, outcomes))
 }

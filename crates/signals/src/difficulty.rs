@@ -20,6 +20,8 @@ const OUTPUT_TOKENS_MAX: f64 = 32_768.0;
 #[derive(Clone, Debug, PartialEq)]
 pub struct DifficultyModel {
     pub(crate) version: String,
+    /// BLAKE3 of the weights of the models whose answers taught it; zeros: not known.
+    pub(crate) taught_by: [[u8; 32]; MODEL_COUNT],
     /// Heads side by side for each bucket; the number of buckets is a power of two.
     pub(crate) weights: Vec<[i16; HEAD_COUNT]>,
     pub(crate) scales: [f32; HEAD_COUNT],
@@ -49,6 +51,7 @@ impl DifficultyModel {
         let (p50, p90) = (libm::logf(33.0), libm::logf(129.0));
         Self {
             version: String::new(),
+            taught_by: [[0; 32]; MODEL_COUNT],
             weights: vec![[0; HEAD_COUNT]],
             scales: [0.0; HEAD_COUNT],
             dense: [[0.0; DENSE_COUNT]; HEAD_COUNT],
@@ -60,6 +63,12 @@ impl DifficultyModel {
     /// The edition: `difficulty-` and the beginning of the checksum.
     pub fn version(&self) -> &str {
         &self.version
+    }
+
+    /// BLAKE3 of the weights of the device's and the cloud's model whose answers taught it, in hexadecimal; zeros: not
+    /// known.
+    pub fn taught_by(&self) -> [String; MODEL_COUNT] {
+        self.taught_by.map(|hash| blake3::Hash::from(hash).to_hex().to_string())
     }
 
     /// Reads a text whose shape is known.

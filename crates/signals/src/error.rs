@@ -12,8 +12,20 @@ pub enum Error {
         expected: usize,
     },
     /// The bytes are something else.
-    #[error("these bytes are no difficulty model: they do not begin with `CWDIFF01`")]
+    #[error("these bytes are no difficulty model: they do not begin with `CWDIFF02`")]
     Magic,
+    /// A difficulty model of another edition.
+    #[error("the difficulty model is of the edition `{given}`, and `CWDIFF02` is read here; train it again")]
+    Edition {
+        /// What it begins with.
+        given: String,
+    },
+    /// What names a model's weights is no BLAKE3 hash.
+    #[error("`{given}` is no BLAKE3 hash of a model's weights; it has 64 hexadecimal digits")]
+    ModelHash {
+        /// What was given.
+        given: String,
+    },
     /// The header announces a shape that is not read here.
     #[error("the difficulty model's header has {field} = {value}, and {expected} is read here")]
     Header {

@@ -1,16 +1,19 @@
 //! The difficulty model as bytes: a header, the weights, a checksum.
 //!
-//! All numbers are little-endian. `CWDIFF01`, `u32` heads, `u32` measures, `u32` buckets, then `f32` scales (one per
-//! head), `f32` biases (one per head), `f32` weights of measures (head by head), `i16` weights of n-grams (bucket by
-//! bucket, heads side by side), and BLAKE3 of everything before it.
+//! All numbers are little-endian. `CWDIFF02`, `u32` heads, `u32` measures, `u32` buckets, BLAKE3 of the weights of each
+//! model whose answers taught it (zeros: not known), then `f32` scales (one per head), `f32` biases (one per head), `f32`
+//! weights of measures (head by head), `i16` weights of n-grams (bucket by bucket, heads side by side), and BLAKE3 of
+//! everything before it.
 
-use crate::difficulty::{DifficultyModel, HEAD_COUNT};
+use crate::difficulty::{DifficultyModel, HEAD_COUNT, MODEL_COUNT};
 use crate::error::Error;
 use crate::ngrams::DENSE_COUNT;
 
-const MAGIC: &[u8; 8] = b"CWDIFF01";
-const HEADER_BYTES: usize = MAGIC.len() + 3 * 4;
+const MAGIC: &[u8; 8] = b"CWDIFF02";
+/// What every edition begins with.
+const FAMILY: &[u8] = b"CWDIFF";
 const CHECKSUM_BYTES: usize = 32;
+const HEADER_BYTES: usize = MAGIC.len() + 3 * 4 + MODEL_COUNT * CHECKSUM_BYTES;
 const BUCKETS_MAX: u32 = 1 << 18;
 
 // === impl DifficultyModel ===
@@ -31,12 +34,13 @@ impl DifficultyModel {
         if blake3::hash(body).as_bytes() != checksum {
             return Err(Error::Checksum);
         }
-        let mut numbers = Numbers(&body[HEADER_BYTES..]);
+        let mut numbers = Numbers(&body[MAGIC.len() + 3 * 4..]);
+        let taught_by = std::array::from_fn(|_| numbers.take());
         let scales = std::array::from_fn(|_| numbers.f32());
         let biases = std::array::from_fn(|_| numbers.f32());
         let dense = std::array::from_fn(|_| std::array::from_fn(|_| numbers.f32()));
         let weights = (0..buckets).map(|_| std::array::from_fn(|_| numbers.i16())).collect();
-        let model = Self { version: String::new(), weights, scales, dense, biases }.sealed();
+        let model = Self { version: String::new(), taught_by, weights, scales, dense, biases }.sealed();
         let floats = model.scales.iter().chain(&model.biases).chain(model.dense.iter().flatten());
         if floats.into_iter().all(|float| float.is_finite()) { Ok(model) } else { Err(Error::NotFinite) }
     }
@@ -54,6 +58,9 @@ impl DifficultyModel {
         for size in [HEAD_COUNT, DENSE_COUNT, self.weights.len()] {
             bytes.extend_from_slice(&(size as u32).to_le_bytes());
         }
+        for hash in &self.taught_by {
+            bytes.extend_from_slice(hash);
+        }
         for float in self.scales.iter().chain(&self.biases).chain(self.dense.iter().flatten()) {
             bytes.extend_from_slice(&float.to_le_bytes());
         }
@@ -67,7 +74,10 @@ impl DifficultyModel {
 /// Checks the header and the length that it announces; gives the number of buckets.
 fn header(bytes: &[u8]) -> Result<usize, Error> {
     if !bytes.starts_with(MAGIC) {
-        return Err(Error::Magic);
+        let edition = bytes.get(..MAGIC.len()).filter(|start| start.starts_with(FAMILY));
+        return Err(edition.map_or(Error::Magic, |edition| Error::Edition {
+            given: String::from_utf8_lossy(edition).into_owned(),
+        }));
     }
     if bytes.len() < HEADER_BYTES {
         return Err(Error::Length { given: bytes.len(), expected: length(1) });

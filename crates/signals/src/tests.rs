@@ -185,6 +185,16 @@ fn the_shipped_model_is_whole_and_its_version_is_its_content() {
 }
 
 #[test]
+fn the_shipped_model_was_taught_by_the_demo_models_that_ship() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/models");
+    let shipped = ["device", "cloud"].map(|name| {
+        let file = folder.join(format!("{name}/causeway-{name}-q4_0.gguf"));
+        blake3::hash(&std::fs::read(file).expect("a demo model")).to_hex().to_string()
+    });
+    assert_eq!(Models::shipped().difficulty().taught_by(), shipped, "`model outcomes`, then `signals train`");
+}
+
+#[test]
 fn a_model_file_that_is_not_whole_is_refused() {
     let bytes = DifficultyModel::neutral().to_bytes();
     let refusal = |bytes: &[u8]| Models::with_difficulty(bytes).err();
@@ -197,6 +207,8 @@ fn a_model_file_that_is_not_whole_is_refused() {
         assert!(refusal(&flipped).is_some(), "flipped at {at}");
     }
     assert_eq!(refusal(b"PK\x03\x04"), Some(Error::Magic));
+    let older = [b"CWDIFF01", &bytes[8..]].concat();
+    assert_eq!(refusal(&older), Some(Error::Edition { given: "CWDIFF01".into() }));
     assert!(matches!(refusal(&bytes[..bytes.len() - 1]), Some(Error::Length { .. })));
     let mut broken = bytes.clone();
     *broken.last_mut().expect("a byte") ^= 1;

@@ -21,17 +21,22 @@ pub(super) struct Marked {
     pub(super) output_tokens: u32,
 }
 
-/// Answers every item with the model at `path`, in the items' order.
-pub(super) async fn answer_all(path: &Path, hub: HubOptions, items: &[Item]) -> Result<Vec<Marked>> {
+/// Answers every item with the model at `path`, in the items' order; first the BLAKE3 of its weights, in hexadecimal.
+pub(super) async fn answer_all(
+    path: &Path,
+    hub: HubOptions,
+    items: &[Item],
+) -> Result<(String, Vec<Marked>)> {
     let options = Options { model: path.to_owned(), hub, sequences_max: CONCURRENT, ..Options::default() };
     let (service, handle) = tokio::task::spawn_blocking(move || options.build()).await??;
+    let hash = handle.model().hash_hex();
     let engine = thread::Builder::new().name("engine".to_owned()).spawn(move || service.run())?;
     let answers =
         stream::iter(items).map(|item| answer(&handle, item)).buffered(CONCURRENT).try_collect().await;
     handle.stop();
     let ended = tokio::task::spawn_blocking(move || engine.join()).await?;
     ended.map_err(|_| anyhow!("the engine died"))?;
-    answers
+    Ok((hash, answers?))
 }
 
 async fn answer(handle: &Handle, item: &Item) -> Result<Marked> {

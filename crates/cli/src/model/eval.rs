@@ -1,12 +1,13 @@
 //! `causeway model eval`: the test set through the real road, as device alone, cloud alone and routed.
 
+use std::fs;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 use inference::HubOptions;
-use policy::Dollars;
+use policy::{Dollars, Rules};
 use proto::v1::Action;
 use serde::Serialize;
 use skills::{Item, Skill, Split};
@@ -29,16 +30,31 @@ struct Report {
     routed: Summary,
     /// Routed accuracy over the cloud's.
     routed_over_cloud: f64,
+    /// What the policy lets go up at most, whatever would be best.
+    escalation_caps: Vec<Cap>,
     #[serde(skip_serializing_if = "Option::is_none")]
     quantisation_loss: Option<Losses>,
+}
+
+/// An escalation cap of the policy that was measured with.
+#[derive(Debug, Serialize)]
+struct Cap {
+    name: String,
+    /// As a fraction of the requests of a window.
+    share_max: f64,
+    window_seconds: f64,
 }
 
 /// Accuracy with BF16 weights less accuracy with 4-bit weights, as fractions.
 #[derive(Debug, Serialize)]
 struct Losses {
-    /// Absent where the BF16 weights are not at hand: those of the device are written by training, not shipped.
+    /// Absent where the BF16 weights are not at hand: those of the device are written by training, not shipped, and
+    /// those of a model in the demo's place are not known.
     device: Option<Difference>,
     cloud: Option<Difference>,
+    /// Whether a model stood in the place of the demo's: the device's, the cloud's.
+    #[serde(skip)]
+    replaced: [bool; 2],
 }
 
 /// Runs it and prints one table.
@@ -56,15 +72,20 @@ pub(crate) async fn eval(deploy: &Deploy, options: &Eval, out: &mut impl Write) 
     let quantisation_loss = if options.no_quantization {
         None
     } else {
+        let replaced = [options.parts.edge_model.is_some(), options.parts.cloud_model.is_some()];
+        let [own_device, own_cloud] = replaced.map(|replaced| !replaced);
         Some(Losses {
-            device: loss(&deploy.device_model_bf16(), &items, &device).await?,
-            cloud: loss(&deploy.cloud_model_bf16(), &items, &cloud).await?,
+            device: loss(own_device.then(|| deploy.device_model_bf16()), &items, &device).await?,
+            cloud: loss(own_cloud.then(|| deploy.cloud_model_bf16()), &items, &cloud).await?,
+            replaced,
         })
     };
     let [device, cloud, routed] = [device, cloud, routed].map(|results| Summary::of(&results));
     let routed_over_cloud = routed.exact_match / cloud.exact_match;
     let (items, seed) = (options.items, options.seed);
-    let report = Report { items, seed, device, cloud, routed, routed_over_cloud, quantisation_loss };
+    let escalation_caps = caps(options.parts.policy.as_ref().unwrap_or(&deploy.policy()))?;
+    let report =
+        Report { items, seed, device, cloud, routed, routed_over_cloud, escalation_caps, quantisation_loss };
     if options.json {
         serde_json::to_writer_pretty(&mut *out, &report)?;
         writeln!(out)?;
@@ -108,15 +129,28 @@ fn is_done(expected: &str, action: &Action) -> bool {
         && arguments["duration_seconds"].as_u64() == seconds
 }
 
-async fn loss(bf16: &Path, items: &[Item], four_bit: &[measure::Result]) -> Result<Option<Difference>> {
-    if !bf16.join("model.safetensors").is_file() {
+fn caps(policy: &Path) -> Result<Vec<Cap>> {
+    let name = policy.display().to_string();
+    let rules = Rules::parse(&name, &fs::read_to_string(policy).context(name.clone())?)?;
+    let cap = |cap: &policy::Cap| Cap {
+        name: cap.name.to_string(),
+        share_max: cap.share_max,
+        window_seconds: cap.window_seconds,
+    };
+    Ok(rules.caps().iter().map(cap).collect())
+}
+
+/// What 4 bits cost against the BF16 weights in this folder, where they are there.
+async fn loss(
+    bf16: Option<PathBuf>,
+    items: &[Item],
+    four_bit: &[measure::Result],
+) -> Result<Option<Difference>> {
+    let Some(bf16) = bf16.filter(|folder| folder.join("model.safetensors").is_file()) else {
         return Ok(None);
-    }
-    let full: Vec<bool> = engine::answer_all(bf16, HubOptions::default(), items)
-        .await?
-        .iter()
-        .map(|marked| marked.right)
-        .collect();
+    };
+    let (_, answers) = engine::answer_all(&bf16, HubOptions::default(), items).await?;
+    let full: Vec<bool> = answers.iter().map(|marked| marked.right).collect();
     let quantised: Vec<bool> = four_bit.iter().map(|result| result.right).collect();
     Ok(Some(paired(&full, &quantised, 1)))
 }
@@ -142,21 +176,35 @@ fn print(report: &Report, out: &mut impl Write) -> Result<()> {
     row("end p50, ms", &|summary| format!("{:.1}", summary.total_ms.p50))?;
     row("end p95, ms", &|summary| format!("{:.1}", summary.total_ms.p95))?;
     writeln!(out, "\nrouted accuracy is {} of the cloud's", percent(report.routed_over_cloud))?;
-    if let Some(losses) = &report.quantisation_loss {
-        for (name, loss) in [("device", losses.device), ("cloud", losses.cloud)] {
-            let Some(loss) = loss else {
+    for cap in &report.escalation_caps {
+        let (name, share, seconds) = (&cap.name, percent(cap.share_max), cap.window_seconds);
+        writeln!(out, "escalation cap {name}: at most {share} of the requests of {seconds} s go up")?;
+    }
+    report.quantisation_loss.as_ref().map_or(Ok(()), |losses| print_losses(losses, out))
+}
+
+fn print_losses(losses: &Losses, out: &mut impl Write) -> Result<()> {
+    let models = [("device", losses.device), ("cloud", losses.cloud)];
+    for ((name, loss), replaced) in models.into_iter().zip(losses.replaced) {
+        match loss {
+            Some(loss) => {
+                let points = |fraction: f64| format!("{:+.2}", fraction * 100.0);
+                let (mean, low, high) = (points(loss.mean), points(loss.low), points(loss.high));
                 writeln!(
                     out,
-                    "{name}: no BF16 weights here to compare with; deploy/models/train writes them"
+                    "{name}: 4-bit weights lose {mean} points against BF16 (95 % interval {low} to {high})"
                 )?;
-                continue;
-            };
-            let points = |fraction: f64| format!("{:+.2}", fraction * 100.0);
-            let (mean, low, high) = (points(loss.mean), points(loss.low), points(loss.high));
-            writeln!(
-                out,
-                "{name}: 4-bit weights lose {mean} points against BF16 (95 % interval {low} to {high})"
-            )?;
+            }
+            None if replaced => {
+                writeln!(
+                    out,
+                    "{name}: not the demo's model, so that there is no BF16 of it to compare with"
+                )?;
+            }
+            None => {
+                let made_by = "deploy/models/train/full.sh writes them";
+                writeln!(out, "{name}: no BF16 weights here to compare with; {made_by}")?;
+            }
         }
     }
     Ok(())

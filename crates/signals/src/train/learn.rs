@@ -117,6 +117,7 @@ impl Learner {
         };
         DifficultyModel {
             version: String::new(),
+            taught_by: [[0; 32]; MODEL_COUNT],
             weights: self.grams.iter().map(whole).collect(),
             scales,
             dense: std::array::from_fn(|head| std::array::from_fn(|measure| self.dense[measure].value[head])),

@@ -72,6 +72,14 @@ fn the_same_outcomes_and_seed_give_the_same_bytes() {
     assert!(bytes.len() <= 300_000, "{} bytes", bytes.len());
     let read_back = crate::DifficultyModel::from_bytes(&bytes).expect("what was written can be read");
     assert_eq!(read_back, one.model);
+    let hash = |digit: &str| digit.repeat(64);
+    let version = one.model.version().to_owned();
+    let told = one.clone().taught_by([&hash("a"), &hash("b")]).expect("two hashes");
+    assert_eq!(told.model.taught_by(), [hash("a"), hash("b")]);
+    assert!(told.report.version == told.model.version() && version != told.model.version());
+    let read_back = crate::DifficultyModel::from_bytes(&told.model.to_bytes()).expect("it is read");
+    assert_eq!(read_back, told.model);
+    assert_eq!(one.taught_by([&hash("a"), "b"]), Err(Error::ModelHash { given: "b".into() }));
 }
 
 #[test]
