@@ -71,15 +71,33 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
 #[test]
 fn crates_depend_on_what_the_page_allows() {
     let allowed = table("## Allowed edges");
+    let in_tests = table("## Allowed in tests too");
     for (name, folder) in FOLDERS {
         let manifest = read(&root().join(folder).join("Cargo.toml"));
         let manifest: toml_edit::DocumentMut = manifest.parse().expect("a manifest");
-        let dependencies = manifest.get("dependencies").and_then(toml_edit::Item::as_table);
-        for (key, _) in dependencies.into_iter().flatten() {
-            let inside = FOLDERS.iter().any(|(known, _)| *known == key);
-            assert!(!inside || allowed[name].iter().any(|may| may == key), "{name} may not depend on {key}");
+        for (kind, among) in [("dependencies", &allowed), ("dev-dependencies", &in_tests)] {
+            let dependencies = manifest.get(kind).and_then(toml_edit::Item::as_table);
+            for (key, _) in dependencies.into_iter().flatten() {
+                let inside = FOLDERS.iter().any(|(known, _)| *known == key);
+                let may = |table: &BTreeMap<String, Vec<String>>| {
+                    table.get(name).is_some_and(|may| may.iter().any(|may| may == key))
+                };
+                assert!(!inside || may(&allowed) || may(among), "{name} may not depend on {key} ({kind})");
+            }
         }
     }
+}
+
+#[test]
+fn every_crate_is_on_the_page() {
+    let manifest = read(&root().join("Cargo.toml"));
+    let manifest: toml_edit::DocumentMut = manifest.parse().expect("a manifest");
+    let members = manifest["workspace"]["members"].as_array().expect("members");
+    let mut members: Vec<&str> = members.iter().filter_map(toml_edit::Value::as_str).collect();
+    members.sort_unstable();
+    let mut known = FOLDERS.map(|(_, folder)| folder);
+    known.sort_unstable();
+    assert_eq!(members, known);
 }
 
 #[test]
@@ -104,6 +122,24 @@ fn names_stay_in_their_rooms() {
                     line.match_indices(&word).any(|(at, _)| line[at + word.len()..].starts_with("::"))
                 });
                 assert!(!named, "{} names {word}", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn what_decides_has_no_clock_and_does_no_io() {
+    for folder in ["crates/policy", "crates/signals"] {
+        for file in rust_files(&root().join(folder).join("src")) {
+            let shown = file.display().to_string();
+            if shown.contains("tests") {
+                continue;
+            }
+            let text = read(&file);
+            for room in
+                ["std::time::{Instant", "std::time::Instant", "SystemTime", "std::fs", "std::env", "std::net"]
+            {
+                assert!(!text.contains(room), "{shown} names {room}");
             }
         }
     }
