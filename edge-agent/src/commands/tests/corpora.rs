@@ -42,6 +42,16 @@ fn check(name: &str, rate_max: f64, home: impl Fn(&serde_json::Value) -> bool) {
     assert!(rate <= rate_max, "{rate} > {rate_max}");
 }
 
+/// Every seventh sentence of CLINC150's validation split that asks for something else, which is here wherever this is.
+#[test]
+fn sentences_about_other_things_are_left_alone() {
+    let grammar = demo_grammar();
+    let others = include_str!("others.txt").lines();
+    assert!(others.clone().count() > 400);
+    let taken: Vec<&str> = others.filter(|text| grammar.hear(text).is_some()).collect();
+    assert_eq!(taken, Vec::<&str>::new());
+}
+
 #[test]
 fn clinc_sentences_about_other_things_are_left_alone() {
     const HOME: [&str; 5] = ["smart_home", "timer", "play_music", "change_volume", "next_song"];
