@@ -17,6 +17,10 @@ lint:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
 
+# Licences, advisories and sources of dependencies; wants cargo-deny.
+deny:
+    cargo deny check
+
 # So many worlds in which everything goes wrong, each made of a number.
 sim SEEDS="1000":
     cargo test -p causeway-sim -- --seeds {{SEEDS}}
