@@ -168,6 +168,9 @@ fn rules(bytes: &[u8]) {
             let again = Rules::parse("fuzz.toml", &text).expect("what was read once can be read again");
             assert_eq!(rules.hash(), again.hash(), "a policy has one hash");
             policy::check(&rules);
+            let sealed = policy::seal("fuzz.toml", &text).expect("a policy can be sealed");
+            let sealed = Rules::parse_sealed("fuzz.toml", &sealed).expect("what was sealed is taken");
+            assert!(sealed.is_sealed() && policy::diff(&rules, &sealed).is_empty(), "a seal changes nothing");
         }
         Err(error) => assert!(!error.to_string().is_empty(), "an error says something"),
     }

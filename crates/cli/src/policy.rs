@@ -16,6 +16,7 @@ mod probes;
 mod explain;
 mod diff;
 mod tidy;
+mod seal;
 mod draw;
 mod log;
 mod sample;
@@ -39,6 +40,7 @@ pub(crate) fn run(deploy: &Deploy, command: Policy, out: &mut impl Write) -> Res
             Ok(ExitCode::SUCCESS)
         }
         Policy::Fmt(asked) => tidy::run(deploy, &asked, out),
+        Policy::Seal(asked) => seal::run(deploy, &asked, out),
         Policy::Sample(asked) => sample::run(deploy, &asked, out),
         Policy::Attack(asked) => attack::run(deploy, &asked, out),
         Policy::Calibrate(asked) => quality::calibrate(&asked, out),

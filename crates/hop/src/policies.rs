@@ -3,7 +3,7 @@
 use std::fmt;
 
 use mesh::rollout::{LoadError, Rollout, RolloutOptions, Source};
-use policy::{RULES_BYTES_MAX, Rules};
+use policy::{RULES_BYTES_MAX, Rules, Severity};
 
 use crate::error::Error;
 
@@ -12,20 +12,24 @@ pub type Policies = Rollout<Reader>;
 
 type Check = dyn Fn(&Rules) -> Result<(), Error> + Send + Sync;
 
-/// Reads policies for a hop: one that does not fit its places is refused, whenever it comes.
+/// Reads policies for a hop: one that does not fit its places, or that checking finds an error in, is refused, whenever it
+/// comes.
 pub struct Reader {
-    check: Box<Check>,
+    fits: Box<Check>,
+    checked: bool,
+    sealed: bool,
 }
 
-/// Reads the policy files; `check` says whether one fits the places that the hop has.
+/// Reads the policy files; `fits` says whether one fits the places that the hop has.
 ///
 /// # Errors
 /// A file cannot be read, is no policy, or does not fit.
 pub fn load(
     options: &RolloutOptions,
-    check: impl Fn(&Rules) -> Result<(), Error> + Send + Sync + 'static,
+    fits: impl Fn(&Rules) -> Result<(), Error> + Send + Sync + 'static,
 ) -> Result<Policies, Error> {
-    Rollout::load(options, Reader { check: Box::new(check) }).map_err(|error| match error {
+    let reader = Reader { fits: Box::new(fits), checked: options.checked, sealed: options.sealed };
+    Rollout::load(options, reader).map_err(|error| match error {
         LoadError::Unreadable { file, key, source } => Error::PolicyUnreadable { file, key, source },
         LoadError::Refused(error) => error,
     })
@@ -40,8 +44,15 @@ impl Source for Reader {
     const BYTES_MAX: usize = RULES_BYTES_MAX;
 
     fn read(&self, file: &str, text: &str) -> Result<Rules, Error> {
-        let rules = Rules::parse(file, text).map_err(Error::Policy)?;
-        (self.check)(&rules)?;
+        let parse = if self.sealed { Rules::parse_sealed } else { Rules::parse };
+        let rules = parse(file, text).map_err(Error::Policy)?;
+        (self.fits)(&rules)?;
+        if self.checked {
+            let error = policy::check(&rules).into_iter().find(|finding| finding.severity == Severity::Error);
+            if let Some(finding) = error {
+                return Err(Error::Policy(Box::new(finding.flaw).into()));
+            }
+        }
         Ok(rules)
     }
 

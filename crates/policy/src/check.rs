@@ -41,7 +41,6 @@ pub fn check(rules: &Rules) -> Vec<Finding> {
     reach::classes(&mut findings, &cases);
     reach::tiers(&mut findings, &cases);
     privacy::holes(&mut findings, &cases);
-    limits::zeros(&mut findings);
     limits::lifted(&mut findings, &cases);
     let mut found = findings.found;
     found.sort_by_key(|finding| (finding.severity, finding.flaw.line));

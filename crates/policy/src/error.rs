@@ -103,6 +103,10 @@ pub enum Code {
     ProbeFailed,
     /// A class that no probe reaches.
     ProbeMissing,
+    /// A policy that says something else than when it was sealed.
+    ChecksumWrong,
+    /// A policy without a seal where one is demanded.
+    ChecksumMissing,
 }
 
 // === impl Error ===
@@ -122,7 +126,8 @@ impl Error {
 impl fmt::Display for Flaw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, line, column, code, problem, mend } = self;
-        write!(f, "{file}:{line}:{column}: {problem} [{} {}]; {mend}", code.id(), code.name())
+        let (id, name, page) = (code.id(), code.name(), code.page());
+        write!(f, "{file}:{line}:{column}: {problem} [{id} {name}]; {mend} ({page})")
     }
 }
 
@@ -132,7 +137,7 @@ impl std::error::Error for Flaw {}
 
 impl Code {
     /// Every code with its number and its name.
-    pub const ALL: [(Self, &'static str, &'static str); 28] = [
+    pub const ALL: [(Self, &'static str, &'static str); 30] = [
         (Self::Syntax, "CW0001", "syntax"),
         (Self::TooLarge, "CW0002", "too_large"),
         (Self::Schema, "CW0003", "schema"),
@@ -161,6 +166,8 @@ impl Code {
         (Self::CapUseless, "CW0026", "cap_useless"),
         (Self::ProbeFailed, "CW0027", "probe_failed"),
         (Self::ProbeMissing, "CW0028", "probe_missing"),
+        (Self::ChecksumWrong, "CW0029", "checksum_wrong"),
+        (Self::ChecksumMissing, "CW0030", "checksum_missing"),
     ];
 
     /// Its stable number, such as `CW0012`.
@@ -171,5 +178,10 @@ impl Code {
     /// Its stable name.
     pub fn name(self) -> &'static str {
         Self::ALL[self as usize].2
+    }
+
+    /// Where to read of it, as a link from the root of the sources: each code has an anchor of its number there.
+    pub fn page(self) -> String {
+        format!("docs/policy.md#{}", self.id().to_lowercase())
     }
 }

@@ -35,7 +35,7 @@ pub(crate) fn filter<'a>(case: &Case<'_>, candidates: &'a [Candidate]) -> Vec<Si
         }
         let removal = privacy(case, candidate)
             .or_else(|| residency(case, candidate, tier))
-            .or_else(|| allowed(case, candidate))
+            .or_else(|| allowed(case, candidate, tier))
             .or_else(|| capability(case, candidate, tier))
             .or_else(|| language(case, tier))
             .or_else(|| context(case, candidate, tier, &mut inputs))
@@ -122,8 +122,11 @@ fn only_region(tier: &Tier) -> Option<&Name> {
     }
 }
 
-fn allowed(case: &Case<'_>, candidate: &Candidate) -> Option<Reason> {
+fn allowed(case: &Case<'_>, candidate: &Candidate, tier_rule: Option<&Tier>) -> Option<Reason> {
     let class = case.class;
+    if let Some(tier) = tier_rule.filter(|tier| tier.closed) {
+        return Some(Reason::Closed { tier: tier.name.clone() });
+    }
     let Candidate { place, tier, .. } = candidate;
     if case.facts.only_place.as_ref().is_some_and(|only| only != place && only != tier) {
         return Some(Reason::NotAllowed { by: "the request".into() });

@@ -75,7 +75,7 @@ pub use probe::{Tried, Unmet};
 pub use reason::{Note, Notes, Reason};
 pub use rules::{
     Budget, CONDITIONS_COST_MAX, Cap, Class, Defaults, Energy, Expectation, LIST_LEN_MAX, Per, Position,
-    Probe, RULES_BYTES_MAX, Rules, SCHEMA, SessionRule, Tier,
+    Probe, RULES_BYTES_MAX, Rules, SCHEMA, SessionRule, Tier, seal,
 };
 pub use schema::json_schema;
 pub use table::Dollars;

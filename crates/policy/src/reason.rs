@@ -28,6 +28,11 @@ pub enum Reason {
         /// Where the place computes; `None`: not known.
         region: Option<Name>,
     },
+    /// No request may go to its tier.
+    Closed {
+        /// The tier.
+        tier: Name,
+    },
     /// The class forbids the place or its tier.
     Forbidden {
         /// The class.
@@ -151,9 +156,10 @@ pub struct Notes(u16);
 
 impl Reason {
     /// Every stable name.
-    pub const CODES: [&'static str; 14] = [
+    pub const CODES: [&'static str; 15] = [
         "privacy",
         "residency",
+        "closed",
         "forbidden",
         "not_allowed",
         "capability",
@@ -173,6 +179,7 @@ impl Reason {
         match self {
             Self::Privacy { .. } => "privacy",
             Self::Residency { .. } => "residency",
+            Self::Closed { .. } => "closed",
             Self::Forbidden { .. } => "forbidden",
             Self::NotAllowed { .. } => "not_allowed",
             Self::Capability { .. } => "capability",
@@ -202,6 +209,7 @@ impl fmt::Display for Reason {
             Self::Residency { required, region: None } => {
                 write!(f, "the data must stay in {required}; this place does not say where it computes")
             }
+            Self::Closed { tier } => write!(f, "the tier {tier} is closed"),
             Self::Forbidden { class } => write!(f, "class {class} forbids it"),
             Self::NotAllowed { by } => write!(f, "{by} allows only other places"),
             Self::Capability { missing } => write!(f, "it lacks {missing}"),

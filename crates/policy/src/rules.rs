@@ -16,11 +16,13 @@ pub(crate) mod form;
 mod section;
 mod probes;
 mod parse;
+pub(crate) mod seal;
 #[cfg(test)]
 mod tests;
 
 pub use limits::{Budget, Cap, Per};
 pub use probes::{Expectation, Probe};
+pub use seal::seal;
 pub(crate) use source::{nearest, suggestion};
 
 /// The edition of the policy file that is read.
@@ -43,6 +45,8 @@ pub struct Rules {
     file: Name,
     #[serde(skip)]
     hash: Name,
+    #[serde(skip)]
+    sealed: bool,
     defaults: Defaults,
     session: Option<SessionRule>,
     #[serde(rename = "tier")]
@@ -119,6 +123,9 @@ pub struct Tier {
     pub regions: Vec<Name>,
     /// Its stated speed, for places of which nothing was measured; `None`: not stated.
     pub latency: Option<Latency>,
+    /// Whether no request may go there.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub closed: bool,
     /// Where it stands in the file.
     #[serde(skip)]
     pub at: Position,
@@ -190,9 +197,12 @@ pub struct Class {
 // === impl Rules ===
 
 impl Rules {
-    /// Reads a policy. `file_name` only names the file in errors.
+    /// Reads a policy. `file_name` only names the file in errors. A seal that there is has to be right.
+    ///
+    /// # Errors
+    /// The text is no policy.
     pub fn parse(file_name: &str, text: &str) -> Result<Self, Error> {
-        parse::rules(file_name, text)
+        parse::rules(source::Source { file: file_name, text }, seal::Sealing::Checked)
     }
 
     /// The file, as [`Rules::parse`] was told.
@@ -255,16 +265,6 @@ impl Rules {
         let matches = |class: &&Class| class.when.as_ref().is_none_or(|when| when.holds(facts));
         // The last class has no condition, so that one is always found.
         self.classes.iter().find(matches).unwrap_or(&self.classes[self.classes.len() - 1])
-    }
-}
-
-// === impl Class ===
-
-impl Class {
-    /// Whether its own lists allow a tier.
-    pub fn allows_tier(&self, tier: &str) -> bool {
-        (self.tiers_only.is_empty() || self.tiers_only.iter().any(|only| only == tier))
-            && !self.tiers_forbidden.iter().any(|forbidden| forbidden == tier)
     }
 }
 

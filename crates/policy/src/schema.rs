@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::condition::CONDITION_BYTES_MAX;
 use crate::facts::{Facts, Priority, Privacy, Topic};
 use crate::rules::form::{FILE, FieldKind, Form};
+use crate::rules::seal::KIND;
 use crate::rules::{LIST_LEN_MAX, SCHEMA};
 
 #[cfg(test)]
@@ -43,6 +44,7 @@ fn value(kind: FieldKind) -> Value {
     let text = || json!({ "type": "string", "minLength": 1 });
     match kind {
         FieldKind::Schema => json!({ "const": SCHEMA }),
+        FieldKind::Checksum => json!({ "type": "string", "pattern": format!("^{KIND}[0-9a-f]{{64}}$") }),
         FieldKind::Text => text(),
         FieldKind::Texts => json!({ "type": "array", "items": text(), "maxItems": LIST_LEN_MAX }),
         FieldKind::Number(min, max) => json!({ "type": "number", "minimum": min, "maximum": max }),

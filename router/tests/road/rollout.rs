@@ -162,6 +162,13 @@ async fn a_broken_policy_keeps_the_last_good_one() {
         format!("{POLICY}second_us = 1.0\n"),
         POLICY.replace("wrong_answer_usd = 0.02", "wrong_answer_usd = -1.0"),
         POLICY.replace("name = \"slow\"", "name = \"other\""),
+        // In form all is well with these.
+        POLICY.replace("when = 'priority == ", "when = 'priority == \"normal\" && priority == "),
+        POLICY.replace(
+            "when = 'priority == \"background\"'",
+            "when = 'topic == \"legal\"'\ntiers_only = [\"device\"]\nprobability_right_min = 1.0",
+        ),
+        format!("{POLICY}[[escalation_cap]]\nname = \"none\"\nshare_max = 0\nwindow_seconds = 60\n"),
     ];
     let mut last = (road.policies)().live.refused;
     for text in &broken {
@@ -189,11 +196,24 @@ fn is_placed(refusal: &str) -> bool {
     (numbers.next(), numbers.next()) == (Some(true), Some(true))
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_policy_cut_anywhere_or_with_a_bit_flipped_keeps_the_last_good_one() {
-    let (mut road, folder) = road(|_, _| {}).await;
+/// How many harmed policies there were, and how many of them were refused, were so with their place, and were taken.
+#[derive(Debug, Default)]
+struct Harmed {
+    all: usize,
+    refused: usize,
+    placed: usize,
+    taken: usize,
+}
+
+/// What becomes of a policy that is cut at every byte, and of one with a bit flipped, 200 times.
+async fn harmed(text: &str, sealed: bool) -> [Harmed; 2] {
+    let (mut road, folder) = road(|options, folder| {
+        options.policy.sealed = sealed;
+        file(folder, "live.toml", text);
+    })
+    .await;
     let good = road.ask(question()).await.unwrap().decision().policy_hash.clone();
-    let (whole, mut random) = (POLICY.as_bytes(), StdRng::seed_from_u64(1));
+    let (whole, mut random) = (text.as_bytes(), StdRng::seed_from_u64(1));
     let cuts: Vec<Vec<u8>> = (0..whole.len()).map(|cut| whole[..cut].to_vec()).collect();
     let flip = |_| {
         let mut bytes = whole.to_vec();
@@ -201,40 +221,56 @@ async fn a_policy_cut_anywhere_or_with_a_bit_flipped_keeps_the_last_good_one() {
         bytes
     };
     let flips: Vec<Vec<u8>> = (0..200).map(flip).collect();
-    // Refused, with a place, taken.
-    let mut counts = [[0; 3]; 2];
+    let mut counts = [Harmed::default(), Harmed::default()];
     for (kind, bytes) in cuts.iter().map(|cut| (0, cut)).chain(flips.iter().map(|flip| (1, flip))) {
         let before = (road.policies)().live;
         std::fs::write(folder.path().join("live.toml"), bytes).unwrap();
         sleep(Duration::from_millis(50)).await;
         let live = (road.policies)().live;
         let refused = live.reloads == before.reloads && live.refused == before.refused + 1;
-        counts[kind][0] += usize::from(refused);
-        counts[kind][1] += usize::from(refused && is_placed(live.refusal.as_deref().unwrap_or_default()));
+        let count = &mut counts[kind];
+        count.all += 1;
+        count.refused += usize::from(refused);
+        count.placed += usize::from(refused && is_placed(live.refusal.as_deref().unwrap_or_default()));
         if live.reloads > before.reloads {
             // Another letter in a name is a policy like any.
             assert!(policy::Rules::parse("live.toml", std::str::from_utf8(bytes).unwrap()).is_ok());
-            counts[kind][2] += 1;
+            count.taken += 1;
         }
-        file(folder.path(), "live.toml", POLICY);
+        file(folder.path(), "live.toml", text);
         sleep(Duration::from_millis(50)).await;
         assert_eq!((road.policies)().live.refusal, None);
     }
-    let [[cut, cut_placed, _], [flipped, flipped_placed, taken]] = counts;
-    let refused = cut == cuts.len() && flipped == flips.len();
-    let placed = cut_placed == cut && flipped_placed == flipped;
+    assert_eq!(road.ask(question()).await.unwrap().decision().policy_hash, good);
+    counts
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_cut_anywhere_or_with_a_bit_flipped_keeps_the_last_good_one() {
+    let [open_cuts, open_flips] = harmed(POLICY, false).await;
+    assert_eq!((open_cuts.refused, open_cuts.placed), (open_cuts.all, open_cuts.all));
+    assert_eq!(open_flips.refused + open_flips.taken, open_flips.all);
+    // A worker's tier that no longer stands in the policy has no place in it.
+    assert!(open_flips.placed * 100 >= open_flips.all * 90, "{open_flips:?}");
+    let [cuts, flips] = harmed(&policy::seal("live.toml", POLICY).unwrap(), true).await;
+    let all = |one: &Harmed| one.refused == one.all && one.placed == one.all;
     score!(
         "C1",
-        refused && placed,
-        "{cut} of {} cuts refused, {cut_placed} with their place; {flipped} of {} flips refused, {flipped_placed} with \
-         their place, {taken} made another sound policy",
-        cuts.len(),
-        flips.len()
+        all(&cuts) && all(&flips),
+        "sealed: {} of {} cuts and {} of {} flips refused, {} with their place; without a seal: {} of {} cuts and {} of \
+         {} flips refused, {} made another sound policy",
+        cuts.refused,
+        cuts.all,
+        flips.refused,
+        flips.all,
+        cuts.placed + flips.placed,
+        open_cuts.refused,
+        open_cuts.all,
+        open_flips.refused,
+        open_flips.all,
+        open_flips.taken
     );
-    assert_eq!((cut, flipped + taken), (cuts.len(), flips.len()));
-    // A worker's tier that no longer stands in the policy has no place in it.
-    assert!(cut_placed == cut && flipped_placed * 100 >= flipped * 98, "{counts:?}");
-    assert_eq!(road.ask(question()).await.unwrap().decision().policy_hash, good);
+    assert!(all(&cuts) && all(&flips), "{cuts:?} {flips:?}");
 }
 
 #[tokio::test(start_paused = true)]

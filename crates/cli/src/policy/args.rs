@@ -24,6 +24,8 @@ pub enum Policy {
     Schema,
     /// Bring policy files into their canonical form.
     Fmt(Fmt),
+    /// Write into policy files a checksum of what they say, which is checked wherever they are read.
+    Seal(Seal),
     /// Write a decision log of requests that never were, to try `replay` with.
     Sample(Sample),
     /// Fit what models can do from tables of outcomes, or add one model to what was fitted.
@@ -159,6 +161,20 @@ pub struct Fmt {
     #[arg(value_name = "FILE.toml")]
     pub files: Vec<PathBuf>,
     /// Change nothing; 1 where a file is not in its form.
+    #[arg(long)]
+    pub check: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `causeway policy seal`
+#[derive(Debug, Args)]
+pub struct Seal {
+    /// The policies; without one, the demo's.
+    #[arg(value_name = "FILE.toml")]
+    pub files: Vec<PathBuf>,
+    /// Change nothing; 1 where a file has no checksum, or another one.
     #[arg(long)]
     pub check: bool,
     /// Print one JSON object.

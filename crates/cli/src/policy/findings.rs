@@ -10,10 +10,11 @@ pub(super) fn line(out: &mut impl Write, severity: Severity, flaw: &Flaw) -> io:
     let Flaw { file, line, column, code, problem, mend } = flaw;
     writeln!(
         out,
-        "{file}:{line}:{column}: {}[{} {}]: {problem}\n    mend: {mend}",
+        "{file}:{line}:{column}: {}[{} {}]: {problem}\n    mend: {mend}\n    read: {}",
         severity.name(),
         code.id(),
-        code.name()
+        code.name(),
+        code.page()
     )
 }
 
@@ -28,6 +29,7 @@ pub(super) fn value(severity: Severity, flaw: &Flaw) -> Value {
         "column": flaw.column,
         "problem": flaw.problem,
         "mend": flaw.mend,
+        "read": flaw.code.page(),
     })
 }
 

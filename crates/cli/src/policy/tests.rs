@@ -177,6 +177,28 @@ fn fmt_brings_a_file_into_its_form_once() {
 }
 
 #[test]
+fn a_sealed_policy_is_read_until_it_says_something_else() {
+    let demo = std::fs::read_to_string(shipped("demo.toml")).expect("demo");
+    let (_folder, file) = written("p.toml", &demo);
+    assert_code(typed(&["seal", "--check", &file]).1, 1, "not sealed");
+    let (printed, code) = typed(&["seal", &file]);
+    assert_code(code, 0, &printed);
+    assert_code(typed(&["seal", "--check", &file]).1, 0, "sealed");
+    assert_code(typed(&["fmt", &file]).1, 0, "its form");
+    assert_code(typed(&["seal", "--check", &file]).1, 0, "sealed in any form");
+    assert_code(typed(&["check", &file]).1, 0, "as good as before");
+    let text = std::fs::read_to_string(&file).expect("it");
+    std::fs::write(&file, text.replace("wrong_answer_usd = 2.0", "wrong_answer_usd = 0.0")).expect("written");
+    let (printed, code) = typed(&["check", &file]);
+    assert_code(code, 1, &printed);
+    let said = ["error[CW0029 checksum_wrong]", "mend: restore the file", "read: docs/policy.md#cw0029"];
+    assert!(said.iter().all(|part| printed.contains(part)), "{printed}");
+    let (report, _) = json(&["seal", &file, "--json"]);
+    assert_eq!((&report["written"], &report["changed"][0]), (&true.into(), &file.as_str().into()));
+    assert_code(typed(&["check", &file]).1, 0, "sealed anew");
+}
+
+#[test]
 fn fmt_leaves_alone_what_is_too_long_to_be_a_policy() {
     let text = "a = 1\n".repeat(::policy::RULES_BYTES_MAX / 6 + 2);
     let (_folder, file) = written("p.toml", &text);

@@ -53,7 +53,7 @@ fn unchanged(text: &str, tidy: &str) -> Result<()> {
 }
 
 /// Puts the new text in the file's place at once: whoever watches it never reads half of it.
-fn replace(file: &Path, text: &str) -> Result<()> {
+pub(super) fn replace(file: &Path, text: &str) -> Result<()> {
     let context = || file.display().to_string();
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut new = tempfile::NamedTempFile::new_in(folder).with_context(context)?;

@@ -139,7 +139,7 @@ impl<R: Send + Sync + 'static> Canary<R> {
     }
 
     /// Takes a new text, which is then tried anew; takes back one whose requests do not come to an end.
-    pub(super) async fn look<S: Source<Rules = R>>(&self, source: &S) {
+    pub(super) async fn look<S: Source<Rules = R>>(&self, source: &Arc<S>) {
         // Of the rules that were judged until now: the file may say something else already.
         let hash = self.hash();
         let changed = self.watched.look(source).await;

@@ -69,7 +69,7 @@ pub enum LoadError<E> {
 /// The rules in force, and what is tried beside them.
 #[derive(Debug)]
 pub struct Rollout<S: Source> {
-    source: S,
+    source: Arc<S>,
     interval: Duration,
     live: Watched<S::Rules>,
     shadow: Option<Watched<S::Rules>>,
@@ -123,7 +123,7 @@ impl<S: Source> Rollout<S> {
             canary: canary.map(|watched| Canary::new::<S>(watched, options)),
             interval: Duration::from_millis(options.reload_interval_ms),
             differences: Differences::default(),
-            source,
+            source: Arc::new(source),
         })
     }
 

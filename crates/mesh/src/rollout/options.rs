@@ -17,6 +17,10 @@ pub struct RolloutOptions {
     pub file: PathBuf,
     /// Milliseconds between two looks at the files; a change is taken when two looks see the same. 0: never again.
     pub reload_interval_ms: u64,
+    /// Whether a policy is refused in which checking it finds an error, such as a class that no request reaches.
+    pub checked: bool,
+    /// Whether a policy is refused that has no checksum of what it says.
+    pub sealed: bool,
     /// A policy that decides beside the one in force; what it would have changed is counted and logged.
     pub shadow: Option<PathBuf>,
     /// A policy that decides a share of the requests, until it leaves its bounds.
@@ -45,6 +49,8 @@ impl Default for RolloutOptions {
         Self {
             file: PathBuf::new(),
             reload_interval_ms: 1_000,
+            checked: true,
+            sealed: false,
             shadow: None,
             canary: None,
             canary_verdicts: None,

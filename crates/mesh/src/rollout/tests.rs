@@ -51,9 +51,9 @@ fn load(options: &RolloutOptions) -> Rollout<Plain> {
 /// Two looks: at the second a change has settled.
 async fn look(rollout: &Rollout<Plain>) {
     for _ in 0..2 {
-        rollout.live.look(&Plain).await;
+        rollout.live.look(&rollout.source).await;
         if let Some(canary) = &rollout.canary {
-            canary.look(&Plain).await;
+            canary.look(&rollout.source).await;
         }
     }
 }
@@ -64,9 +64,9 @@ async fn a_change_is_taken_when_it_has_settled_and_a_broken_one_never() {
     let file = folder.path().join("live");
     let rollout = load(&options(folder.path()));
     fs::write(&file, "rules four\n").unwrap();
-    rollout.live.look(&Plain).await;
+    rollout.live.look(&rollout.source).await;
     assert_eq!(*rollout.live(), "one, two, three", "the file may still be written");
-    rollout.live.look(&Plain).await;
+    rollout.live.look(&rollout.source).await;
     assert_eq!(*rollout.live(), "four");
     let broken: [&[u8]; 5] = [b"", b"nonsense\n", b"rules \xff\n", &[b'r'; 2_000], b"rules five"];
     for (index, bytes) in broken.iter().enumerate() {

@@ -78,7 +78,7 @@ impl<R: Send + Sync + 'static> Watched<R> {
 
     /// Looks whether the file changed, and takes what it says if that can be read. The path is followed anew each time,
     /// so that a file that is swapped by its link is seen. Whether a change was taken.
-    pub(super) async fn look<S: Source<Rules = R>>(&self, source: &S) -> bool {
+    pub(super) async fn look<S: Source<Rules = R>>(&self, source: &Arc<S>) -> bool {
         let (file, bytes_max) = (self.file.clone(), S::BYTES_MAX);
         let found = tokio::task::spawn_blocking(move || read(&file, bytes_max)).await;
         let found: Found = match found {
@@ -87,18 +87,64 @@ impl<R: Send + Sync + 'static> Watched<R> {
             // The runtime ends.
             Err(_) => return false,
         };
+        let name = self.file.display().to_string();
+        let text = {
+            let mut seen = self.seen.lock();
+            // A file that is being written changes between two looks.
+            let settled = seen.last == found;
+            if !settled {
+                seen.last = found;
+                return false;
+            }
+            if seen.judged == found {
+                return false;
+            }
+            seen.judged = found;
+            match text(&name, &seen) {
+                Ok(text) if text == seen.taken => {
+                    tracing::info!(file = name, key = self.key, "the file is again as it is in force");
+                    seen.refusal = None;
+                    return false;
+                }
+                text => text,
+            }
+        };
+        // Rules are looked through for as long as it takes, which is nothing to keep requests waiting for.
+        let source = Arc::clone(source);
+        let judged = tokio::task::spawn_blocking(move || {
+            let text = text?;
+            let rules = source.read(&name, &text);
+            rules.map(|rules| (text, rules)).map_err(|error| (S::position(&error), error.to_string()))
+        });
+        match judged.await {
+            Ok(Ok((text, rules))) => self.take(text, rules),
+            Ok(Err(unfit)) => self.refuse(unfit),
+            Err(_) => false,
+        }
+    }
+
+    fn take(&self, text: String, rules: R) -> bool {
+        self.current.store(Arc::new(rules));
+        self.reloads.fetch_add(1, Ordering::Relaxed);
+        tracing::info!(file = %self.file.display(), key = self.key, "a new policy is in force");
         let mut seen = self.seen.lock();
-        // A file that is being written changes between two looks.
-        let settled = seen.last == found;
-        if !settled {
-            seen.last = found;
-            return false;
-        }
-        if seen.judged == found {
-            return false;
-        }
-        seen.judged = found;
-        self.judge(&mut seen, source)
+        (seen.taken, seen.refusal) = (text, None);
+        true
+    }
+
+    fn refuse(&self, (position, problem): Unfit) -> bool {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        let (line, column) = position.unwrap_or_default();
+        tracing::error!(
+            file = %self.file.display(),
+            key = self.key,
+            line,
+            column,
+            problem,
+            "a policy is refused; the last good one stays in force"
+        );
+        self.seen.lock().refusal = Some(problem);
+        false
     }
 
     pub(super) fn report(&self) -> FileReport {
@@ -107,40 +153,6 @@ impl<R: Send + Sync + 'static> Watched<R> {
             refused: self.refused.load(Ordering::Relaxed),
             refusal: self.seen.lock().refusal.clone(),
         }
-    }
-
-    fn judge<S: Source<Rules = R>>(&self, seen: &mut Seen, source: &S) -> bool {
-        let name = self.file.display().to_string();
-        let (position, problem) = match text(&name, seen) {
-            Ok(text) if text == seen.taken => {
-                tracing::info!(file = name, key = self.key, "the file is again as it is in force");
-                seen.refusal = None;
-                return false;
-            }
-            Ok(text) => match source.read(&name, &text) {
-                Ok(rules) => {
-                    self.current.store(Arc::new(rules));
-                    self.reloads.fetch_add(1, Ordering::Relaxed);
-                    tracing::info!(file = name, key = self.key, "a new policy is in force");
-                    (seen.taken, seen.refusal) = (text, None);
-                    return true;
-                }
-                Err(error) => (S::position(&error), error.to_string()),
-            },
-            Err((position, problem)) => (position, problem),
-        };
-        self.refused.fetch_add(1, Ordering::Relaxed);
-        let (line, column) = position.unwrap_or_default();
-        tracing::error!(
-            file = name,
-            key = self.key,
-            line,
-            column,
-            problem,
-            "a policy is refused; the last good one stays in force"
-        );
-        seen.refusal = Some(problem);
-        false
     }
 }
 

@@ -1,31 +1,10 @@
-//! Limits that let nothing through, and caps that rules lift.
+//! Caps under which nothing is up, and caps that rules lift.
 
 use super::witness::Cases;
 use super::{Findings, Severity};
 use crate::candidate::Kind;
 use crate::error::Code;
 use crate::reason::Reason;
-
-/// Budgets, prices and shares of zero.
-pub(super) fn zeros(findings: &mut Findings<'_>) {
-    let rules = findings.rules;
-    for budget in rules.budgets().iter().filter(|budget| budget.usd_max <= 0.0) {
-        let problem = format!("the budget `{}` is zero: nothing that costs anything is left", budget.name);
-        let mend = "give `usd_max` a value, or forbid the tiers";
-        findings.add((Severity::Warning, budget.at, Code::BudgetZero), problem, mend);
-    }
-    for class in rules.classes().iter().filter(|class| class.price_max_usd == Some(0.0)) {
-        let problem =
-            format!("`price_max_usd` of the class `{}` is zero: only what is free is left", class.name);
-        let mend = "give it a value, or name the tiers with `tiers_only`";
-        findings.add((Severity::Warning, class.at, Code::BudgetZero), problem, mend);
-    }
-    for cap in rules.caps().iter().filter(|cap| cap.share_max <= 0.0 && cap.free_requests == 0) {
-        let problem = format!("the escalation cap `{}` lets nothing up", cap.name);
-        let mend = "give `share_max` or `free_requests` a value, or forbid the tiers";
-        findings.add((Severity::Warning, cap.at, Code::BudgetZero), problem, mend);
-    }
-}
 
 /// Caps under which no tier is up, and classes whose rules leave nothing but to go up: these lift their cap.
 pub(super) fn lifted(findings: &mut Findings<'_>, cases: &Cases) {

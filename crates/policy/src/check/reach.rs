@@ -180,7 +180,7 @@ pub(super) fn tiers(findings: &mut Findings<'_>, cases: &Cases) {
         .map(|weighed| weighed.candidate.tier.as_str())
         .collect();
     let best = best_tiers(rules, cases);
-    for tier in rules.tiers().iter().filter(|tier| tier.kind != Kind::Command) {
+    for tier in rules.tiers().iter().filter(|tier| tier.kind != Kind::Command && !tier.closed) {
         let name = &tier.name;
         if !used.contains(name.as_str()) {
             let problem = format!("no request may use the tier `{name}`");

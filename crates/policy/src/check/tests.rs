@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use score::score;
 
 use super::{Severity, check};
-use crate::{Error, Rules};
+use crate::{Code, Error, Rules};
 
 const TIERS: &str = r#"
 schema = "causeway.policy/v1"
@@ -79,30 +79,55 @@ fn what_is_valid_and_dangerous_is_refused_with_its_code() {
             "a cap of nothing",
             "[[escalation_cap]]\nname = \"c\"\nshare_max = 0\nwindow_seconds = 60\n".to_owned(),
         ),
+        ("a price of nothing", class("a", "in_scope", "price_max_usd = 0")),
     ];
-    // Whether it is refused, and whether a code says why.
+    // Whether it is refused, and what is said of it.
     let judged = |middle: &str| match Rules::parse("p.toml", &format!("{TIERS}{middle}{CATCH_ALL}")) {
-        Err(Error::Rules(flaw)) => (true, flaw.to_string().contains("[CW")),
-        Err(_) => (true, false),
+        Err(Error::Rules(flaw)) => (true, vec![flaw.code]),
+        Err(_) => (true, Vec::new()),
         Ok(rules) => {
             let findings = check(&rules);
             let refused = findings.iter().any(|finding| finding.severity == Severity::Error);
-            (refused, findings.iter().any(|finding| finding.flaw.to_string().contains("[CW")))
+            (refused, findings.iter().map(|finding| finding.flaw.code).collect())
         }
     };
     let judged = dangerous.each_ref().map(|(name, middle)| (*name, judged(middle)));
-    let refused = judged.iter().filter(|(_, (refused, _))| *refused).count();
+    let of = |list: &[&str]| if list.is_empty() { "none".to_owned() } else { list.join(", ") };
+    let page = include_str!("../../../../docs/policy.md");
+    let read = |code: &Code| page.contains(&format!("<a id=\"{}\"></a>", code.id().to_lowercase()));
     let passed: Vec<&str> =
         judged.iter().filter(|(_, (refused, _))| !refused).map(|(name, _)| *name).collect();
+    let untold = judged.iter().filter(|(_, (_, codes))| codes.is_empty() || !codes.iter().all(read));
+    let untold: Vec<&str> = untold.map(|(name, _)| *name).collect();
     score!(
         "C2",
-        passed.is_empty(),
-        "{refused} of {} refused, all told with a code of docs/policy.md; warned of only: {}",
+        passed.is_empty() && untold.is_empty(),
+        "{} of {} refused; without a code and its place in docs/policy.md: {}; not refused: {}",
+        dangerous.len() - passed.len(),
         dangerous.len(),
-        passed.join(", ")
+        of(&untold),
+        of(&passed)
     );
-    assert!(judged.iter().all(|(_, (_, told))| *told), "{judged:?}");
-    assert!(refused >= 5, "{judged:?}");
+    assert!(passed.is_empty() && untold.is_empty(), "{judged:?}");
+}
+
+#[test]
+fn a_closed_tier_is_no_mistake_and_a_class_that_has_nothing_else_is() {
+    let closed = TIERS.replacen("name = \"cloud\"\n", "name = \"cloud\"\nclosed = true\n", 1);
+    assert_ne!(closed, TIERS);
+    let codes = |text: &str| -> Vec<&'static str> {
+        let rules = Rules::parse("p.toml", text).unwrap_or_else(|error| panic!("{error}"));
+        check(&rules).iter().map(|finding| finding.flaw.code.name()).collect()
+    };
+    let text = format!("{closed}{CATCH_ALL}");
+    assert_eq!(codes(&text), [] as [&str; 0]);
+    let rules = Rules::parse("p.toml", &text).expect("a policy");
+    let decision = crate::decide(&rules, &crate::Facts::default(), &rules.described_candidates(), 0);
+    let removals = decision.trail.candidates.iter().filter_map(|one| one.removal.as_ref());
+    let removals: Vec<String> = removals.map(|why| format!("{}: {why}", why.code())).collect();
+    assert_eq!(removals, ["closed: the tier cloud is closed"]);
+    let only = class("a", "topic == \"legal\"", "tiers_only = [\"cloud\"]");
+    assert_eq!(codes(&format!("{closed}{only}{CATCH_ALL}")), ["constraint_impossible"]);
 }
 
 #[test]
@@ -154,7 +179,7 @@ fn mistakes_of_conditions_are_found_with_their_mend() {
 
 #[test]
 fn mistakes_of_limits_are_found_with_their_mend() {
-    use Severity::{Error, Note, Warning};
+    use Severity::{Error, Note};
     use check_found as check;
     check(
         &class("a", "topic == \"legal\"", "tiers_only = [\"cloud\"]\ntiers_forbidden = [\"cloud\"]"),
@@ -174,19 +199,6 @@ fn mistakes_of_limits_are_found_with_their_mend() {
         "constraint_impossible",
         "the data must stay in in",
     );
-    check(
-        "[[budget]]\nname = \"b\"\nusd_max = 0\nwindow_seconds = 60\n",
-        Warning,
-        "budget_zero",
-        "`b` is zero",
-    );
-    check(
-        "[[escalation_cap]]\nname = \"c\"\nshare_max = 0\nwindow_seconds = 60\n",
-        Warning,
-        "budget_zero",
-        "lets nothing up",
-    );
-    check(&class("a", "in_scope", "price_max_usd = 0"), Warning, "budget_zero", "only what is free");
     let lifted = "[[escalation_cap]]\nname = \"c\"\nshare_max = 0.1\nwindow_seconds = 60\n".to_owned()
         + &class("a", "topic == \"legal\"", "tiers_forbidden = [\"device\"]");
     check(&lifted, Note, "cap_lifted", "requests of `a`");

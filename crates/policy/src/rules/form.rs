@@ -32,6 +32,8 @@ pub(crate) struct FieldForm {
 pub(crate) enum FieldKind {
     /// The edition of the file.
     Schema,
+    /// The checksum of the file.
+    Checksum,
     /// A text that is not empty.
     Text,
     /// A list of such texts.
@@ -87,6 +89,11 @@ pub(crate) static FILE: Form = Form {
     doc: "A policy: what waiting and being wrong are worth to each class of request, and what each tier costs and can do.",
     fields: &[
         must("schema", FieldKind::Schema, "The edition of the file."),
+        may(
+            "checksum",
+            FieldKind::Checksum,
+            "The seal: a checksum of what the file says, written by `causeway policy seal`.",
+        ),
         may("defaults", FieldKind::Table(&DEFAULTS), "What stands in for what is not known."),
         may(
             "session",
@@ -206,6 +213,7 @@ pub(crate) static TIER: Form = Form {
             FieldKind::Number(0.0, 60.0),
             "Stated seconds for each output token, until they are measured; the other speeds are 0 where they are absent.",
         ),
+        may("closed", FieldKind::Flag, "Whether no request may go there, whatever its class; absent: no."),
     ],
 };
 

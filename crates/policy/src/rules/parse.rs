@@ -5,6 +5,7 @@ use toml_edit::{Document, TableLike};
 use super::form;
 use super::limits::{Budget, Cap, Per};
 use super::probes::{Expectation, Probe};
+use super::seal::{self, Sealing};
 use super::section::{Section, Spelled};
 use super::source::{Source, suggestion};
 use super::{
@@ -17,17 +18,21 @@ use crate::facts::Privacy;
 use crate::name::Name;
 use crate::vector::{DIMENSIONS_MAX, Vector};
 
-/// Reads and checks a policy.
-pub(super) fn rules(file: &str, text: &str) -> Result<Rules, Error> {
-    let source = Source { file, text };
-    if text.len() > RULES_BYTES_MAX {
-        let problem = format!("the policy has {} bytes", text.len());
+/// The tables of a policy file.
+pub(super) fn document<'a>(source: &Source<'a>) -> Result<Document<&'a str>, Error> {
+    if source.text.len() > RULES_BYTES_MAX {
+        let problem = format!("the policy has {} bytes", source.text.len());
         return Err(source.flaw(None, Code::TooLarge, problem, format!("give at most {RULES_BYTES_MAX}")));
     }
-    let document = Document::parse(text).map_err(|error| {
+    Document::parse(source.text).map_err(|error| {
         let problem = error.message().replace('\n', ", ");
         source.flaw(error.span(), Code::Syntax, problem, "write TOML, as on https://toml.io")
-    })?;
+    })
+}
+
+/// Reads and checks a policy.
+pub(super) fn rules(source: Source<'_>, sealing: Sealing) -> Result<Rules, Error> {
+    let document = document(&source)?;
     let table: &dyn TableLike = document.as_table();
     // The schema comes first: fields of another edition are no spelling mistakes.
     schema(&source, table)?;
@@ -37,12 +42,14 @@ pub(super) fn rules(file: &str, text: &str) -> Result<Rules, Error> {
     let budgets = budgets(&root, &classes)?;
     costs(&source, &classes, &budgets)?;
     Ok(Rules {
-        file: file.into(),
-        hash: blake3::hash(text.as_bytes()).to_hex().as_str().into(),
+        file: source.file.into(),
+        hash: blake3::hash(source.text.as_bytes()).to_hex().as_str().into(),
         defaults: defaults(&root)?,
         session: session(&root)?,
         caps: caps(&root, &tiers, &classes)?,
         probes: probes(&root, &tiers, &classes)?,
+        // Last, because what is wrong in one place is better told with that place.
+        sealed: seal::check(&root, table, sealing)?,
         tiers,
         classes,
         budgets,
@@ -124,6 +131,7 @@ fn tiers(root: &Section<'_>) -> Result<Vec<Tier>, Error> {
             languages: section.names("languages")?,
             regions: section.names("regions")?,
             latency: latency(section)?,
+            closed: section.flag("closed")?.unwrap_or(false),
             at: section.position(),
         });
     }
@@ -232,7 +240,10 @@ fn class(section: &Section<'_>, name: Name, tiers: &[Tier]) -> Result<Class, Err
         tiers_only: known(section, "tiers_only", "[[tier]]", &tiers)?,
         tiers_forbidden: known(section, "tiers_forbidden", "[[tier]]", &tiers)?,
         probability_right_min: section.number("probability_right_min")?,
-        price_max_usd: section.number("price_max_usd")?,
+        price_max_usd: match section.number("price_max_usd")? {
+            Some(0.0) => return Err(section.zero("price_max_usd", "only what is free is left")),
+            usd => usd,
+        },
         hedge: section.flag("hedge")?.unwrap_or(false),
         at: section.position(),
     })
@@ -248,7 +259,10 @@ fn budgets(root: &Section<'_>, classes: &[Class]) -> Result<Vec<Budget>, Error> 
             when: section.condition("when")?,
             classes: known(section, "classes", "[[class]]", &classes)?,
             per: per(section)?,
-            usd_max: section.number_required("usd_max")?,
+            usd_max: match section.number_required("usd_max")? {
+                0.0 => return Err(section.zero("usd_max", "nothing that costs anything is left")),
+                usd => usd,
+            },
             window_seconds: section.number_required("window_seconds")?,
             at: section.position(),
         });
@@ -262,7 +276,7 @@ fn caps(root: &Section<'_>, tiers: &[Tier], classes: &[Class]) -> Result<Vec<Cap
     let mut caps: Vec<Cap> = Vec::new();
     for section in &root.tables("escalation_cap", &form::CAP)? {
         let name = unused(section, "escalation cap", caps.iter().map(|cap| &cap.name))?;
-        caps.push(Cap {
+        let cap = Cap {
             name,
             classes: known(section, "classes", "[[class]]", &classes)?,
             per: per(section)?,
@@ -271,7 +285,11 @@ fn caps(root: &Section<'_>, tiers: &[Tier], classes: &[Class]) -> Result<Vec<Cap
             free_requests: section.whole("free_requests")?.unwrap_or(0),
             window_seconds: section.number_required("window_seconds")?,
             at: section.position(),
-        });
+        };
+        if cap.share_max <= 0.0 && cap.free_requests == 0 {
+            return Err(section.zero("share_max", "nothing may go up"));
+        }
+        caps.push(cap);
     }
     Ok(caps)
 }

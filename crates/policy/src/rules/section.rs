@@ -273,6 +273,17 @@ impl<'a> Section<'a> {
         )
     }
 
+    /// The complaint that a limit of nothing is no limit that anybody means.
+    pub(super) fn zero(&self, key: &str, then: &str) -> Error {
+        self.source.flaw(
+            self.span_of(key),
+            Code::BudgetZero,
+            format!("`{key}` of {} is zero: {then}", self.form.what),
+            "give it a value; to let nothing go to a tier, say `closed = true` in its [[tier]], \
+             or forbid a class the tier with `tiers_forbidden`",
+        )
+    }
+
     /// Where the value of `key` stands.
     pub(super) fn span_of(&self, key: &str) -> Span {
         self.item(key).and_then(Item::span).or_else(|| self.span.clone())

@@ -217,6 +217,28 @@ fn values_that_a_field_cannot_have_say_which_it_can() {
         Code::ValueOutOfRange,
         &["from 0.001"],
     );
+    let zero = |limit: &str| policy(TIER, &format!("{limit}{CLASS}"));
+    flaws.check(
+        &zero("[[budget]]\nname = \"b\"\nusd_max = 0\nwindow_seconds = 60\n"),
+        (9, 11),
+        Code::BudgetZero,
+        &["`usd_max` of [[budget]] is zero", "say `closed = true` in its [[tier]]"],
+    );
+    flaws.check(
+        &zero("[[escalation_cap]]\nname = \"c\"\nshare_max = 0.0\nwindow_seconds = 60\n"),
+        (9, 13),
+        Code::BudgetZero,
+        &["nothing may go up"],
+    );
+    flaws.check(
+        &policy(TIER, &more(CLASS, "price_max_usd = 0")),
+        (11, 17),
+        Code::BudgetZero,
+        &["only what is free is left", "forbid a class the tier with `tiers_forbidden`"],
+    );
+    let few =
+        zero("[[escalation_cap]]\nname = \"c\"\nshare_max = 0\nfree_requests = 3\nwindow_seconds = 60\n");
+    assert!(Rules::parse("p.toml", &few).is_ok(), "a few requests are no nothing");
     // The column counts characters, not bytes.
     flaws.check(&policy(TIER, &CLASS.replace("0.001", "\"ä\" x")), (9, 18), Code::Syntax, &[]);
 }

@@ -77,7 +77,8 @@ fn the_sum_in_the_text_is_the_sum_in_the_table() {
 fn the_page_names_every_code_and_every_field() {
     let page = text();
     for (_, id, name) in ::policy::Code::ALL {
-        assert!(page.contains(&format!("| {id} | `{name}` |")), "the page lacks {id} {name}");
+        let row = format!("| <a id=\"{}\"></a>{id} | `{name}` |", id.to_lowercase());
+        assert!(page.contains(&row), "the page lacks {id} {name}, or where a message leads");
     }
     for code in ::policy::Reason::CODES.into_iter().chain(::policy::Note::ALL.map(::policy::Note::code)) {
         assert!(page.contains(&format!("`{code}`")), "the page lacks `{code}`");
