@@ -1,5 +1,7 @@
 //! A request as it comes from the wire: refused by the name of its field, or read into the facts of its decision.
 
+use std::fmt::Display;
+
 use proto::v1::content_part::Part;
 use proto::{STOP_BYTES_MAX, STOP_LEN_MAX, v1};
 
@@ -156,7 +158,7 @@ fn signals(signals: &v1::Signals) -> Result<(), Invalid> {
 }
 
 fn kinds(field: &str, names: &[String], len_max: usize) -> Result<(), Invalid> {
-    within(field, names.len() <= len_max, names.len(), &format!("at most {len_max} names"))?;
+    within(field, names.len() <= len_max, names.len(), format_args!("at most {len_max} names"))?;
     names.iter().try_for_each(|name| short(field, name, SIGNAL_BYTES_MAX))
 }
 
@@ -200,20 +202,20 @@ fn content_bytes(content: &v1::ContentPart) -> Result<usize, &'static str> {
 fn sampling(sampling: &v1::Sampling, limits: &Limits) -> Result<(), Invalid> {
     if let Some(tokens) = sampling.max_tokens {
         let max = limits.output_tokens_max;
-        within("sampling.max_tokens", (1..=max).contains(&tokens), tokens, &format!("from 1 to {max}"))?;
+        within("sampling.max_tokens", (1..=max).contains(&tokens), tokens, format_args!("from 1 to {max}"))?;
     }
     if let Some(value) = sampling.temperature {
         let max = proto::TEMPERATURE_MAX;
-        let allowed = format!("from 0 to {max}");
-        within("sampling.temperature", (0.0..=max).contains(&value), value, &allowed)?;
+        let allowed = format_args!("from 0 to {max}");
+        within("sampling.temperature", (0.0..=max).contains(&value), value, allowed)?;
     }
     if let Some(value) = sampling.top_p {
         within("sampling.top_p", value > 0.0 && value <= 1.0, value, "above 0 and at most 1")?;
     }
     if let Some(value) = sampling.repetition_penalty {
         let (min, max) = (proto::REPETITION_PENALTY_MIN, proto::REPETITION_PENALTY_MAX);
-        let allowed = format!("from {min} to {max}");
-        within("sampling.repetition_penalty", (min..=max).contains(&value), value, &allowed)?;
+        let allowed = format_args!("from {min} to {max}");
+        within("sampling.repetition_penalty", (min..=max).contains(&value), value, allowed)?;
     }
     spread(sampling)?;
     within("sampling.stop", sampling.stop.len() <= STOP_LEN_MAX, sampling.stop.len(), "at most 8 strings")?;
@@ -237,17 +239,22 @@ fn spread(sampling: &v1::Sampling) -> Result<(), Invalid> {
         ("sampling.frequency_penalty", sampling.frequency_penalty),
     ];
     for (field, value) in penalties.into_iter().filter_map(|(field, value)| Some((field, value?))) {
-        within(field, (-max..=max).contains(&value), value, &format!("from -{max} to {max}"))?;
+        within(field, (-max..=max).contains(&value), value, format_args!("from -{max} to {max}"))?;
     }
     let (biases, len_max) = (&sampling.logit_bias, proto::LOGIT_BIAS_LEN_MAX);
-    within("sampling.logit_bias", biases.len() <= len_max, biases.len(), &format!("at most {len_max} ids"))?;
+    within(
+        "sampling.logit_bias",
+        biases.len() <= len_max,
+        biases.len(),
+        format_args!("at most {len_max} ids"),
+    )?;
     let max = proto::LOGIT_BIAS_MAX;
     if let Some((id, bias)) = biases.iter().find(|(_, bias)| !(-max..=max).contains(*bias)) {
         let field = format!("sampling.logit_bias[{id}]");
-        within(&field, false, bias, &format!("from -{max} to {max}"))?;
+        within(&field, false, bias, format_args!("from -{max} to {max}"))?;
     }
     let (count, max) = (sampling.logprobs.unwrap_or(0), proto::LOGPROBS_MAX);
-    within("sampling.logprobs", count <= max, count, &format!("at most {max}"))
+    within("sampling.logprobs", count <= max, count, format_args!("at most {max}"))
 }
 
 /// Only a model can say whether a constraint can be kept; a hop bounds its size.
@@ -259,8 +266,9 @@ fn constraint(request: &v1::GenerateRequest) -> Result<(), Invalid> {
         Some(Constraint::LarkGrammar(text)) => ("lark_grammar", text, proto::GRAMMAR_BYTES_MAX),
         Some(Constraint::Regex(text)) => ("regex", text, proto::REGEX_BYTES_MAX),
     };
-    let problem = format!("has {} bytes; give from 1 to {bytes_max}", text.len());
-    if (1..=bytes_max).contains(&text.len()) { Ok(()) } else { Err(invalid(field.to_owned(), problem)) }
+    let length = text.len();
+    let problem = || format!("has {length} bytes; give from 1 to {bytes_max}");
+    if (1..=bytes_max).contains(&length) { Ok(()) } else { Err(invalid(field.to_owned(), problem())) }
 }
 
 /// An id stands in every log line, so that it has to be fit for one.
@@ -282,7 +290,8 @@ fn short(field: &str, text: &str, bytes_max: usize) -> Result<(), Invalid> {
     Err(invalid(field.to_owned(), format!("has {} bytes; give at most {bytes_max}", text.len())))
 }
 
-fn within(field: &str, holds: bool, is: impl std::fmt::Display, allowed: &str) -> Result<(), Invalid> {
+/// What is allowed is written only where it is told.
+fn within(field: &str, holds: bool, is: impl Display, allowed: impl Display) -> Result<(), Invalid> {
     if holds {
         return Ok(());
     }
