@@ -74,7 +74,7 @@ impl Desk {
         first: bool,
         again: impl Fn(&Asked, &Rules) -> Decision,
     ) -> Weighed {
-        let span = decide_span();
+        let span = if mesh::telemetry::is_recorded() { decide_span() } else { Span::none() };
         let _entered = span.enter();
         let before = Instant::now();
         let parts = &*self.parts;
@@ -83,7 +83,9 @@ impl Desk {
         let (decision, hold) = parts.budgets.decide(&rules, &mut asked.facts, candidates, asked.seed);
         let took = before.elapsed();
         let decide_us = u32::try_from(took.as_micros()).unwrap_or(u32::MAX);
-        record(&span, &decision);
+        if !span.is_none() {
+            record(&span, &decision);
+        }
         if let Some(meters) = &parts.meters {
             meters.decided(&decision, took);
         }

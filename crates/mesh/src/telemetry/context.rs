@@ -4,11 +4,10 @@ use std::sync::{Arc, OnceLock};
 
 use http::{HeaderMap, HeaderName};
 use opentelemetry::Context;
-use opentelemetry::propagation::{Extractor, TextMapPropagator as _};
-use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceFlags};
-use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt as _, TraceFlags, TraceId};
 use tonic::metadata::MetadataValue;
-use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+
+use super::traces::{context_of, is_recorded};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
@@ -26,16 +25,17 @@ const REQUEST_ID_BYTES_MAX: usize = 128;
 #[derive(Debug, Clone, Default)]
 struct RequestId(Arc<OnceLock<String>>);
 
-struct Headers<'a>(&'a HeaderMap);
-
 /// Puts the current span's context into a request for the next hop.
 pub fn inject<T>(request: &mut tonic::Request<T>) {
-    inject_from(request, &tracing::Span::current());
+    Context::map_current(|context| put(request, context));
 }
 
 /// Puts this span's context into a request for the next hop.
 pub fn inject_from<T>(request: &mut tonic::Request<T>, from: &tracing::Span) {
-    let context = from.context();
+    put(request, &context_of(from));
+}
+
+fn put<T>(request: &mut tonic::Request<T>, context: &Context) {
     let span = context.span();
     let told = span.span_context();
     if !told.is_valid() {
@@ -73,16 +73,20 @@ fn parent_of(told: &SpanContext) -> [u8; TRACEPARENT_LEN] {
 pub fn name_request(id: &str) {
     let end = (0..=REQUEST_ID_BYTES_MAX.min(id.len())).rev().find(|end| id.is_char_boundary(*end));
     let shown = &id[..end.unwrap_or(0)];
-    super::attribute("causeway.request_id", shown.to_owned());
-    if let Some(RequestId(cell)) = Context::current().get() {
-        // A call has one request; what names it twice is wrong about the second.
-        let _ = cell.set(shown.to_owned());
-    }
+    Context::map_current(|context| {
+        if is_recorded(context) {
+            super::attribute("causeway.request_id", shown.to_owned());
+        }
+        if let Some(RequestId(cell)) = context.get() {
+            // A call has one request; what names it twice is wrong about the second.
+            let _ = cell.set(shown.to_owned());
+        }
+    });
 }
 
 /// The id of the request that the current call is about, if it was named.
 pub(super) fn request_id() -> Option<String> {
-    Context::current().get().and_then(|RequestId(cell)| cell.get().cloned())
+    Context::map_current(|context| context.get().and_then(|RequestId(cell)| cell.get().cloned()))
 }
 
 /// What a call's span begins with: its caller's context, if there is one, and room for its request's id.
@@ -97,17 +101,31 @@ pub(super) fn extract(headers: &HeaderMap) -> Option<Context> {
     if given.next().is_some() || parent.len() != TRACEPARENT_LEN {
         return None;
     }
-    let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers));
-    context.span().span_context().is_valid().then_some(context)
+    let [trace, span, flags] = parts_of(parent.as_bytes().try_into().ok()?)?;
+    let state = headers.get(&TRACESTATE).filter(|state| state.len() <= TRACESTATE_LEN_MAX);
+    let state = state.and_then(|state| state.to_str().ok()?.parse().ok());
+    let (trace, span) = (TraceId::from(trace), SpanId::from(u64::try_from(span).ok()?));
+    // Of the flags only this one is known.
+    let flags = TraceFlags::new(u8::try_from(flags).ok()?) & TraceFlags::SAMPLED;
+    let told = SpanContext::new(trace, span, flags, true, state.unwrap_or_default());
+    told.is_valid().then(|| Context::new().with_remote_span_context(told))
 }
 
-impl Extractor for Headers<'_> {
-    fn get(&self, key: &str) -> Option<&str> {
-        let text = self.0.get(key)?.to_str().ok()?;
-        (key != TRACESTATE.as_str() || text.len() <= TRACESTATE_LEN_MAX).then_some(text)
-    }
-
-    fn keys(&self) -> Vec<&str> {
-        self.0.keys().map(HeaderName::as_str).collect()
-    }
+/// Trace, span and flags of a `traceparent`, if it is one.
+fn parts_of(parent: &[u8; TRACEPARENT_LEN]) -> Option<[u128; 3]> {
+    let part = |from: usize, to: usize| {
+        parent.get(from..to)?.iter().try_fold(0_u128, |number, digit| {
+            let digit = match digit {
+                b'0'..=b'9' => digit - b'0',
+                b'a'..=b'f' => digit - b'a' + 10,
+                _ => return None,
+            };
+            Some(number << 4 | u128::from(digit))
+        })
+    };
+    let joined = [2, 35, 52].iter().all(|at| parent.get(*at) == Some(&b'-'));
+    // 255 is no version.
+    let version = part(0, 2).filter(|version| *version < 0xff);
+    version.filter(|_| joined)?;
+    Some([part(3, 35)?, part(36, 52)?, part(53, 55)?])
 }

@@ -6,14 +6,14 @@ use opentelemetry::trace::TraceContextExt as _;
 use serde_json::{Map, Value, json};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Subscriber};
-use tracing_subscriber::filter::{ParseError, Targets};
+use tracing::{Event, Metadata, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
-use tracing_subscriber::layer::{Context, Filter};
+use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
-use tracing_subscriber::{EnvFilter, Layer};
 
 use super::context::request_id;
 use super::options::LogFormat;
@@ -34,6 +34,8 @@ pub(super) struct Lines<L> {
     inner: L,
     /// Whether its lines show fields of spans.
     spans: bool,
+    /// What it shows, where it is its own filter.
+    shown: Option<Targets>,
 }
 
 /// The fields of a span as they were given.
@@ -51,8 +53,8 @@ enum Given {
     Shown(String),
 }
 
-/// The layer that writes lines in a format.
-pub(super) fn layer<S>(format: LogFormat) -> Box<dyn Layer<S> + Send + Sync>
+/// The layer that writes lines in a format: `shown`, or what whoever calls it lets through.
+pub(super) fn layer<S>(format: LogFormat, shown: Option<Targets>) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
 {
@@ -61,29 +63,21 @@ where
     match format {
         LogFormat::Text => {
             let colour = std::io::IsTerminal::is_terminal(&std::io::stderr());
-            Box::new(Lines::new(lines.event_format(TextLines { colour }), true))
+            Box::new(Lines::new(lines.event_format(TextLines { colour }), true, shown))
         }
-        LogFormat::Json => Box::new(Lines::new(lines.event_format(JsonLines), false)),
-    }
-}
-
-/// A filter of lines. One by targets and levels alone has no need to look at each span that is entered.
-pub(super) fn filter<S>(text: &str) -> Result<Box<dyn Filter<S> + Send + Sync>, ParseError>
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-{
-    let of_spans = EnvFilter::try_new(text)?;
-    match text.parse::<Targets>() {
-        Ok(targets) if !text.contains(['[', '{']) => Ok(Box::new(targets)),
-        _ => Ok(Box::new(of_spans)),
+        LogFormat::Json => Box::new(Lines::new(lines.event_format(JsonLines), false, shown)),
     }
 }
 
 // === impl Lines ===
 
 impl<L> Lines<L> {
-    pub(super) fn new(inner: L, spans: bool) -> Self {
-        Self { inner, spans }
+    pub(super) fn new(inner: L, spans: bool, shown: Option<Targets>) -> Self {
+        Self { inner, spans, shown }
+    }
+
+    fn shows(&self, of: &Metadata<'_>) -> bool {
+        self.shown.as_ref().is_none_or(|shown| shown.would_enable(of.target(), of.level()))
     }
 }
 
@@ -97,15 +91,19 @@ where
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        if let Some(span) = context.span(id).filter(|_| self.spans) {
-            let mut kept = Kept::default();
+        if self.spans
+            && self.shows(attributes.metadata())
+            && let Some(span) = context.span(id)
+        {
+            let mut kept = Kept(Vec::with_capacity(attributes.fields().len()));
             attributes.record(&mut kept);
             span.extensions_mut().replace(kept);
         }
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        if let Some(span) = context.span(id).filter(|_| self.spans)
+        if self.spans
+            && let Some(span) = context.span(id)
             && let Some(kept) = span.extensions_mut().get_mut::<Kept>()
         {
             values.record(kept);
@@ -113,7 +111,9 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        self.inner.on_event(event, context);
+        if self.shows(event.metadata()) {
+            self.inner.on_event(event, context);
+        }
     }
 }
 
@@ -143,34 +143,37 @@ impl Kept {
         self.0.is_empty()
     }
 
-    fn keep(&mut self, field: &Field, given: Given) {
-        self.0.push((field.name(), given));
+    fn keep(&mut self, field: &Field, given: impl FnOnce() -> Given) {
+        // How a span is recorded is no matter of its lines.
+        if !field.name().starts_with("otel.") {
+            self.0.push((field.name(), given()));
+        }
     }
 }
 
 impl Visit for Kept {
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.keep(field, Given::Number(value));
+        self.keep(field, || Given::Number(value));
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.keep(field, Given::Signed(value));
+        self.keep(field, || Given::Signed(value));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.keep(field, Given::Unsigned(value));
+        self.keep(field, || Given::Unsigned(value));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.keep(field, Given::Bool(value));
+        self.keep(field, || Given::Bool(value));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.keep(field, Given::Text(value.to_owned()));
+        self.keep(field, || Given::Text(value.to_owned()));
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.keep(field, Given::Shown(format!("{value:?}")));
+        self.keep(field, || Given::Shown(format!("{value:?}")));
     }
 }
 

@@ -6,6 +6,8 @@
 mod options;
 mod start;
 mod meters;
+mod filter;
+mod traces;
 mod logs;
 mod text;
 mod context;
@@ -14,7 +16,8 @@ mod body;
 #[cfg(test)]
 mod tests;
 
-use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry::{Context, KeyValue};
 
 pub use self::body::{EntersItself, Traced};
 pub use self::context::{inject, inject_from, name_request};
@@ -28,14 +31,25 @@ pub use opentelemetry::Value as AttributeValue;
 
 /// Sets an attribute of the current span whose name or value is known only now, such as a decision's costs.
 pub fn attribute(key: &'static str, value: impl Into<AttributeValue>) {
-    tracing::Span::current().set_attribute(key, value);
+    Context::map_current(|context| {
+        if traces::is_recorded(context) {
+            context.span().set_attribute(KeyValue::new(key, value));
+        }
+    });
+}
+
+/// Whether a span of its own is worth its making: what it tells is recorded, or may be, where no trace has begun.
+#[must_use]
+pub fn is_recorded() -> bool {
+    Context::map_current(traces::is_recorded)
 }
 
 /// The trace identifier of the current span as 32 hexadecimal digits, if it belongs to a trace.
 #[must_use]
 pub fn trace_id() -> Option<String> {
-    use opentelemetry::trace::TraceContextExt as _;
-    let context = tracing::Span::current().context();
-    let span = context.span().span_context().clone();
-    span.is_valid().then(|| span.trace_id().to_string())
+    Context::map_current(|context| {
+        let span = context.span();
+        let told = span.span_context();
+        told.is_valid().then(|| told.trace_id().to_string())
+    })
 }

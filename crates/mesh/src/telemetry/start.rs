@@ -11,18 +11,17 @@ use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
 use opentelemetry_sdk::trace::{
     BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider, SpanLimits, TracerProviderBuilder,
 };
-use tracing::level_filters::LevelFilter;
-use tracing::subscriber::SetGlobalDefaultError;
+use tracing::Dispatch;
+use tracing::dispatcher::{SetGlobalDefaultError, set_global_default};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::{Layer as _, Registry};
+use tracing_subscriber::{Layer, Registry};
 
+use super::filter::{LineFilter, Wanted, traced_targets};
 use super::logs;
 use super::meters::Meter;
 use super::options::TelemetryOptions;
-
-/// Spans of the machinery that sends spans would never come to an end.
-const SILENT_TARGETS: [&str; 6] = ["h2", "hyper", "hyper_util", "tonic", "tower", "opentelemetry"];
+use super::traces::Traces;
 
 /// Attributes of one span; what a decision has to say fits, and a bug does not fill the memory.
 const SPAN_LIMIT: u32 = 128;
@@ -75,19 +74,11 @@ impl Telemetry {
     /// # Errors
     /// A filter or an endpoint that cannot be used, or a second start.
     pub fn start(options: &TelemetryOptions, service: &'static str) -> Result<TelemetryGuard, Error> {
-        let filter = logs::filter(&options.log_filter)
+        let filter = LineFilter::parse(&options.log_filter)
             .map_err(|source| Error::Filter { filter: options.log_filter.clone(), source })?;
         let provider = provider(options, service)?.build();
-        let tracer = provider.tracer("causeway");
-        let traces = tracing_opentelemetry::layer()
-            .with_tracer(tracer)
-            .with_location(false)
-            .with_threads(false)
-            .with_tracked_inactivity(false)
-            .with_filter(traced_targets());
-        let subscriber =
-            Registry::default().with(traces).with(logs::layer(options.log_format).with_filter(filter));
-        tracing::subscriber::set_global_default(subscriber)?;
+        let traces = Traces::new(provider.tracer("causeway"), traced_targets());
+        set_global_default(dispatch(traces, |shown| logs::layer(options.log_format, shown), filter))?;
         let meters = meters(options, service)?;
         if let Some(meters) = &meters {
             Meter::install(meters.meter("causeway"));
@@ -100,10 +91,30 @@ impl Telemetry {
     }
 }
 
-/// Spans of the code of this project and of whatever is not part of sending.
-pub(super) fn traced_targets() -> Targets {
-    let silent = SILENT_TARGETS.map(|target| (target, LevelFilter::OFF));
-    Targets::new().with_default(LevelFilter::INFO).with_targets(silent)
+/// Traces and lines of what is let through. `lines` writes what it is given, or all that comes.
+pub(super) fn dispatch<L>(
+    traces: Traces,
+    lines: impl FnOnce(Option<Targets>) -> L,
+    filter: LineFilter,
+) -> Dispatch
+where
+    L: Layer<Registry> + Send + Sync,
+{
+    let registry = Registry::default();
+    match filter {
+        LineFilter::Shared(shown) => {
+            let wanted = Wanted::new(shown.clone());
+            Dispatch::new(registry.with(lines(Some(shown))).with(traces).with(wanted))
+        }
+        LineFilter::Targets(shown) => {
+            let traces = traces.with_filter(traced_targets());
+            Dispatch::new(registry.with(lines(None).with_filter(shown)).with(traces))
+        }
+        LineFilter::Spans(shown) => {
+            let traces = traces.with_filter(traced_targets());
+            Dispatch::new(registry.with(lines(None).with_filter(*shown)).with(traces))
+        }
+    }
 }
 
 fn resource(options: &TelemetryOptions, service: &'static str) -> Resource {

@@ -5,10 +5,9 @@ use opentelemetry::trace::{SpanKind, Status as SpanStatus, TraceContextExt as _,
 use opentelemetry_sdk::trace::{InMemorySpanExporter, Sampler, SdkTracerProvider, SpanData};
 use tower::{Layer as _, Service as _};
 use tracing::subscriber::DefaultGuard;
+use tracing_subscriber::Registry;
 use tracing_subscriber::fmt::format::DefaultFields;
 use tracing_subscriber::fmt::{FormatEvent, MakeWriter};
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::{Layer as _, Registry};
 
 use super::*;
 use crate::rig;
@@ -59,14 +58,12 @@ where
         .with_simple_exporter(spans.clone())
         .with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOn)))
         .build();
-    let traces = tracing_opentelemetry::layer()
-        .with_tracer(provider.tracer("test"))
-        .with_filter(start::traced_targets());
+    let traces = traces::Traces::new(provider.tracer("test"), filter::traced_targets());
     let logs =
         tracing_subscriber::fmt::layer().with_ansi(false).event_format(format).with_writer(lines.clone());
-    let logs = logs::Lines::new(logs, true).with_filter(logs::filter(level).unwrap());
-    let subscriber = Registry::default().with(logs).with(traces);
-    let guard = tracing::subscriber::set_default(subscriber);
+    let filter = filter::LineFilter::parse(level).unwrap();
+    let dispatch = start::dispatch(traces, |shown| logs::Lines::new(logs, true, shown), filter);
+    let guard = tracing::dispatcher::set_default(&dispatch);
     Watch { provider, spans, lines, _guard: guard }
 }
 
@@ -179,6 +176,62 @@ async fn the_trace_reaches_the_next_hop() {
     let mut outside = tonic::Request::new(());
     inject(&mut outside);
     assert!(outside.metadata().is_empty(), "without a span there is nothing to tell");
+}
+
+#[tokio::test]
+async fn a_trace_that_is_not_recorded_goes_on_and_costs_no_span() {
+    let unrecorded = format!("{}00", &PARENT[..PARENT.len() - 2]);
+    for level in ["warn", "debug", "[decide]=info"] {
+        let watch = watch_in(text::TextLines { colour: false }, level);
+        let hop = tower::service_fn(async |_: http::Request<tonic::body::Body>| {
+            name_request("question-1");
+            assert!(!is_recorded());
+            let mut next = tonic::Request::new(());
+            inject_from(&mut next, &tracing::info_span!("attempt"));
+            let told = next.metadata().get("traceparent").unwrap().to_str().unwrap();
+            assert_eq!((&told[..35], &told[52..]), (&PARENT[..35], "-00"));
+            tracing::info_span!("decide").in_scope(|| tracing::error!("it went wrong"));
+            Ok::<_, std::convert::Infallible>(tonic::Status::ok("").into_http::<tonic::body::Body>())
+        });
+        let answer = TraceLayer.layer(hop).call(rig::request("/a.B/C", &[("traceparent", &unrecorded)]));
+        drop(answer.await.unwrap());
+        assert!(watch.spans().is_empty(), "{level}: {:?}", watch.spans());
+        let line = watch.lines();
+        let named = format!("trace_id={}", &PARENT[3..35]);
+        assert!(line.contains(&named) && line.contains("request_id=question-1"), "{level}: {line}");
+        assert!(is_recorded(), "outside of it one may begin");
+    }
+}
+
+#[test]
+fn what_goes_on_from_a_span_is_its_own_trace_whether_it_is_entered_or_not() {
+    let watch = watch();
+    let carried = |span: &tracing::Span| {
+        let mut request = tonic::Request::new(());
+        inject_from(&mut request, span);
+        request.metadata().get("traceparent").map(|parent| parent.to_str().unwrap().to_owned())
+    };
+    let (one, other) = (tracing::info_span!("one"), tracing::info_span!(parent: None, "other"));
+    let within = one.in_scope(|| tracing::info_span!("within", count = 7_u64, otel.kind = "client"));
+    let told = one.in_scope(|| carried(&tracing::Span::none()));
+    assert_eq!(told, carried(&one), "one that is none is where this thread is");
+    assert_eq!(carried(&one).unwrap()[..35], carried(&within).unwrap()[..35]);
+    assert_ne!(carried(&one).unwrap()[3..35], carried(&other).unwrap()[3..35]);
+    // Guards that are dropped out of their order leave the right span behind.
+    let (first, second) = (one.enter(), other.enter());
+    drop(first);
+    assert_eq!(trace_id().as_deref(), carried(&other).as_deref().map(|parent| &parent[3..35]));
+    drop(second);
+    assert_eq!(trace_id(), None);
+    within.in_scope(|| tracing::error!(reason = "x", "it went wrong"));
+    drop((one, within, other));
+    let spans = watch.spans();
+    let within = spans.iter().find(|span| span.name == "within").unwrap();
+    assert_eq!((attribute_of(within, "count"), &within.span_kind), ("7".to_owned(), &SpanKind::Client));
+    assert!(matches!(within.status, SpanStatus::Error { .. }));
+    let event = &within.events.events[0];
+    assert_eq!(event.name, "it went wrong");
+    assert!(event.attributes.iter().any(|pair| pair.key.as_str() == "reason"));
 }
 
 #[tokio::test]

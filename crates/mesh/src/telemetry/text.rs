@@ -47,13 +47,13 @@ where
         }
         let mut line = String::new();
         for span in context.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
-            line.push_str(span.name());
             let extensions = span.extensions();
-            let fields = extensions.get::<Kept>().filter(|fields| !fields.is_empty());
-            if let Some(fields) = fields {
-                write!(line, "{{{fields}}}")?;
+            // Those that the filter hides have none.
+            let Some(fields) = extensions.get::<Kept>() else { continue };
+            match fields.is_empty() {
+                true => write!(line, "{}:", span.name())?,
+                false => write!(line, "{}{{{fields}}}:", span.name())?,
             }
-            line.push(':');
         }
         let mut words = Words::default();
         event.record(&mut words);
