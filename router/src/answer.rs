@@ -16,10 +16,11 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::Status;
 use tracing::{Instrument as _, Span, field};
 
+use crate::config::ResumeOptions;
 use crate::dispatch::below::{broken, following, outcome};
 use crate::dispatch::{Begun, Dispatch, Leg};
 use crate::error::Error;
-use crate::fleet::{Outcome, Trailing};
+use crate::fleet::{Lease, Outcome, Trailing};
 use crate::relay::{Event, Started};
 
 /// Longer than anybody is waited for.
@@ -72,12 +73,13 @@ enum Next {
 // === impl Answer ===
 
 impl Answer {
-    pub(crate) fn new(dispatch: Dispatch, asked: Box<Asked>, begun: Begun) -> Self {
+    /// In a place of its own from the beginning: it is large, and many hands pass it on.
+    pub(crate) fn new(dispatch: Dispatch, asked: Box<Asked>, begun: Begun) -> Box<Self> {
         let Begun { started, first, leg, outrun_usd } = begun;
         let shown = Shown::of(&asked.request);
         let excluded = asked.facts.excluded.len();
         let earlier = Earlier { usd: outrun_usd, ..Earlier::default() };
-        Self {
+        Box::new(Self {
             dispatch,
             asked,
             started,
@@ -90,19 +92,19 @@ impl Answer {
             watch: None,
             since: Instant::now(),
             call: Span::current(),
-        }
+        })
     }
 
     /// Everything that the caller is sent, from `started` to `done`. It enters the call's span itself.
-    pub(crate) fn stream(mut self) -> impl Stream<Item = Result<Event, Status>> + Send + 'static {
+    pub(crate) fn stream(mut self: Box<Self>) -> impl Stream<Item = Result<Event, Status>> + Send + 'static {
         stream! {
-            yield Ok(Event::Started(self.begins()));
+            yield Ok(Event::Started(self.begins().into()));
             loop {
                 match self.next().await {
                     Next::Event(Event::Done(done)) => {
                         let call = self.call.clone();
-                        let (done, trailing) = call.in_scope(|| self.done(done));
-                        yield Ok(Event::Done(done));
+                        let (done, trailing) = call.in_scope(|| self.done(*done));
+                        yield Ok(Event::Done(done.into()));
                         if trailing.is_heeded() {
                             trailing.heed().instrument(call).await;
                         }
@@ -118,11 +120,12 @@ impl Answer {
                     }
                     Next::Lost => {
                         // What came until then stands, and its caller is told that it is not all.
-                        yield Ok(Event::Done(self.call.clone().in_scope(|| self.interrupted())));
+                        let done = self.call.clone().in_scope(|| self.interrupted());
+                        yield Ok(Event::Done(done.into()));
                         return;
                     }
                     Next::Broken(status) => {
-                        self.call.in_scope(|| self.leg.stake.failed());
+                        self.call.clone().in_scope(|| self.leg.stake.failed());
                         yield Err(status);
                         return;
                     }
@@ -145,15 +148,15 @@ impl Answer {
         if let Some(first) = self.first.take() {
             return Next::Event(first);
         }
-        let mut patience = self.patience();
+        // Doubled each time that there is nobody else.
+        let mut factor = 1;
         let status = loop {
-            match self.within(patience).await {
+            match self.within(factor).await {
                 Some(Ok(event)) => return Next::Event(event),
                 Some(Err(status)) => break status,
                 None => match self.look_elsewhere_apart().await {
                     Ok(Some(event)) => return Next::Event(event),
-                    // There is nobody else yet.
-                    Ok(None) => (patience, self.since) = (patience.saturating_mul(2), Instant::now()),
+                    Ok(None) => (factor, self.since) = (factor.saturating_mul(2), Instant::now()),
                     Err(status) => break status,
                 },
             }
@@ -177,7 +180,7 @@ impl Answer {
         }
         self.leg.lease.ended(outcome(status));
         self.leg.span.record("error.type", field::debug(status.code()));
-        tracing::warn!(parent: &self.leg.span, %error, "an answer broke off");
+        self.leg.span.in_scope(|| tracing::warn!(%error, "an answer broke off"));
         if !error.is_retryable() {
             return Next::Broken(error.status());
         }
@@ -194,15 +197,21 @@ impl Answer {
         Next::Lost
     }
 
-    /// The next event, or why there is none; `None`: nothing came for so long.
-    async fn within(&mut self, patience: Duration) -> Option<Result<Event, Status>> {
-        let until = self.since + patience.min(PATIENCE_MAX);
-        let Self { watch, leg, .. } = self;
-        let mut next = pin!(following(&mut leg.rest));
+    /// The next event, or why there is none; `None`: nothing came for so many times as long as a worker may be silent.
+    async fn within(&mut self, factor: u32) -> Option<Result<Event, Status>> {
+        let Self { watch, leg, since, dispatch, .. } = self;
+        let Leg { rest, lease, .. } = leg;
+        let mut next = pin!(following(rest));
+        let mut until = None;
         poll_fn(|cx| {
             if let Poll::Ready(event) = next.as_mut().poll(cx) {
                 return Poll::Ready(Some(event));
             }
+            // Most events are there when they are asked for, and nobody waits.
+            let until = *until.get_or_insert_with(|| {
+                let patience = patience(&dispatch.resume, lease).saturating_mul(factor);
+                *since + patience.min(PATIENCE_MAX)
+            });
             let watch = watch.get_or_insert_with(|| Box::pin(sleep_until(until)));
             if watch.deadline() > until {
                 watch.as_mut().reset(until);
@@ -217,14 +226,6 @@ impl Answer {
             Poll::Pending
         })
         .await
-    }
-
-    /// How long the worker may be silent.
-    fn patience(&self) -> Duration {
-        let options = &self.dispatch.resume;
-        let least = Duration::from_millis(options.stall_min_ms);
-        let gap = self.leg.lease.gap().map(|gap| gap.mul_f64(options.stall_gaps));
-        gap.unwrap_or(Duration::from_millis(options.stall_unknown_ms)).max(least)
     }
 
     /// The worker is silent: another is asked to go on, and whichever speaks first has the answer from then on.
@@ -274,7 +275,7 @@ impl Answer {
     fn take_over(&mut self, begun: Result<Begun, Error>) -> Option<Event> {
         self.asked.facts.excluded.truncate(self.excluded);
         let Begun { first, leg, outrun_usd, .. } = begun
-            .inspect_err(|error| tracing::info!(parent: &self.leg.span, %error, "nobody goes on with it"))
+            .inspect_err(|error| self.leg.span.in_scope(|| tracing::info!(%error, "nobody goes on with it")))
             .ok()?;
         let mut lost = std::mem::replace(&mut self.leg, Leg { stake: leg.stake.resumed(), ..leg });
         lost.lease.ended(Outcome::Failed);
@@ -300,8 +301,8 @@ impl Answer {
     }
 
     /// The end as the caller is told it: with what only this hop knows, and what all workers came to.
-    fn done(self, mut done: v1::Done) -> (v1::Done, Trailing) {
-        let Self { leg, earlier, started, .. } = self;
+    fn done(self: Box<Self>, mut done: v1::Done) -> (v1::Done, Trailing) {
+        let Self { leg, earlier, started, .. } = *self;
         let Leg { mut lease, stake, rest, .. } = leg;
         let trailing = lease.trailing(rest.into_inner());
         lease.learn(&mut done);
@@ -316,13 +317,20 @@ impl Answer {
     }
 
     /// What the answer comes to where nobody can go on with it.
-    fn interrupted(self) -> v1::Done {
-        let Self { leg, earlier, started, .. } = self;
+    fn interrupted(self: Box<Self>) -> v1::Done {
+        let Self { leg, earlier, started, .. } = *self;
         let place = leg.lease.place().to_string();
         let done = leg.stake.interrupted(&started.summary());
         let place = if earlier.workers == 0 { done.place } else { place };
         earlier.into_total(v1::Done { place, ..done })
     }
+}
+
+/// How long a worker may be silent.
+fn patience(options: &ResumeOptions, lease: &Lease) -> Duration {
+    let least = Duration::from_millis(options.stall_min_ms);
+    let gap = lease.gap().map(|gap| gap.mul_f64(options.stall_gaps));
+    gap.unwrap_or(Duration::from_millis(options.stall_unknown_ms)).max(least)
 }
 
 // === impl Earlier ===

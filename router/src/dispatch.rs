@@ -24,8 +24,6 @@ use crate::flow::Asker;
 use crate::predict::Work;
 use crate::relay::{Event, Started};
 
-/// What one message of a worker's stream may hold, bytes.
-const EVENT_BYTES_MAX: usize = 1 << 20;
 /// What this hop is called in decisions.
 pub(crate) const HOP: &str = "router";
 
@@ -67,7 +65,7 @@ pub(crate) struct Leg {
     pub(crate) span: Span,
 }
 
-/// One try at one place.
+/// One try at one place. It is large, and passed on in a place of its own.
 struct Attempt {
     /// Counted from 1.
     number: u32,
@@ -102,7 +100,7 @@ enum Among<'a> {
 
 impl Dispatch {
     /// Decides and tries until an answer begins.
-    pub(crate) async fn begin(self, mut asked: Box<Asked>) -> Result<Answer, Error> {
+    pub(crate) async fn begin(self, mut asked: Box<Asked>) -> Result<Box<Answer>, Error> {
         self.count(&asked)?;
         let trial = self.desk.try_out(&mut asked.picked);
         match self.tries(&mut asked, (0, self.attempts_max)).await {
@@ -180,7 +178,12 @@ impl Dispatch {
     }
 
     /// Weighs the fleet as it is now.
-    fn decide(&self, asked: &mut Asked, number: u32, failures: &mut Vec<Failure>) -> Result<Attempt, Error> {
+    fn decide(
+        &self,
+        asked: &mut Asked,
+        number: u32,
+        failures: &mut Vec<Failure>,
+    ) -> Result<Box<Attempt>, Error> {
         self.decide_among(asked, number, failures, Among::All)
     }
 
@@ -191,7 +194,7 @@ impl Dispatch {
         number: u32,
         failures: &mut Vec<Failure>,
         among: Among<'_>,
-    ) -> Result<Attempt, Error> {
+    ) -> Result<Box<Attempt>, Error> {
         let rules = &asked.picked.rules;
         let work = self.work(asked);
         let prompt = self.fleet.prompt(&asked.request, &asked.facts.tenant);
@@ -214,7 +217,8 @@ impl Dispatch {
         let hold = self.hold(&decision);
         let decision = Bytes::from(decision.encode(HOP, decide_us));
         let (beside, lease) = (None, None);
-        Ok(Attempt { number, place, decision, stake, work, prompt, beside, seconds, hold, lease })
+        let attempt = Attempt { number, place, decision, stake, work, prompt, beside, seconds, hold, lease };
+        Ok(Box::new(attempt))
     }
 
     /// Workers to decide over, with what answers taught of them. Where none of those that were drawn may answer, all are.
@@ -254,7 +258,11 @@ impl<'a> Among<'a> {
 // === impl Attempt ===
 
 impl Attempt {
+    /// What it comes to, for its trace: where that is not recorded, lines name the place themselves.
     fn span(&self) -> Span {
+        if !mesh::telemetry::is_recorded() {
+            return Span::none();
+        }
         tracing::info_span!(
             "attempt",
             otel.kind = "client",

@@ -8,28 +8,30 @@
 mod plain;
 mod delta;
 mod codec;
+mod frames;
 mod serve;
 
 use bytes::{BufMut, Bytes};
 use prost::{DecodeError, Message, Oneof};
 use proto::v1;
 
-pub(crate) use self::codec::{Outgoing, Passing, Sending};
+pub(crate) use self::codec::{Outgoing, Passing};
 pub use self::delta::Delta;
 pub(crate) use self::delta::EVENTS;
-pub(crate) use self::serve::{Answering, GENERATE, Generates, Generating};
+pub(crate) use self::frames::{Frames, ask};
+pub(crate) use self::serve::{Answering, Generates, Generating};
 
-/// One event of an answer.
+/// One event of an answer. What comes once in it stands apart: an event is moved through many hands.
 #[derive(Clone, Debug)]
 pub enum Event {
     /// The beginning.
-    Started(Started),
+    Started(Box<Started>),
     /// Text and tokens.
     Delta(Delta),
     /// An action, as it came.
     Action(Bytes),
     /// The end.
-    Done(v1::Done),
+    Done(Box<v1::Done>),
     /// What this version does not know.
     Unknown,
 }
@@ -86,10 +88,10 @@ impl Event {
         }
         // From `Bytes`, so that what stays bytes is not copied.
         Ok(match Read::decode(bytes.clone())?.event {
-            Some(Kind::Started(started)) => Self::Started(started),
+            Some(Kind::Started(started)) => Self::Started(Box::new(started)),
             Some(Kind::Delta(delta)) => Self::Delta(Delta::read(bytes, delta)),
             Some(Kind::Action(_)) => Self::Action(bytes),
-            Some(Kind::Done(done)) => Self::Done(done),
+            Some(Kind::Done(done)) => Self::Done(Box::new(done)),
             None => Self::Unknown,
         })
     }
@@ -100,8 +102,8 @@ impl Event {
             Self::Delta(delta) => return delta.write(to),
             Self::Action(bytes) => return to.put(bytes),
             Self::Unknown => return,
-            Self::Started(started) => Kind::Started(started),
-            Self::Done(done) => Kind::Done(done),
+            Self::Started(started) => Kind::Started(*started),
+            Self::Done(done) => Kind::Done(*done),
         };
         // At once, so that what it is written to grows once and by no more than it has to.
         to.put_slice(&Read { event: Some(event) }.encode_to_vec());

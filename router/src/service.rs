@@ -37,18 +37,14 @@ impl Service {
     }
 
     /// Sends away what no tier would even let wait, before anything is read of its text: that must cost little.
-    fn welcome(
-        &self,
-        mut request: Request<v1::GenerateRequest>,
-    ) -> Result<Request<v1::GenerateRequest>, Error> {
+    fn welcome(&self, request: &mut Request<v1::GenerateRequest>) -> Result<(), Error> {
         if !self.dispatch.fleet.lanes().are_busy() {
-            return Ok(request);
+            return Ok(());
         }
         let peer = request.extensions().get::<Peer>().cloned().unwrap_or_default();
         hop::hold(&peer, request.get_mut());
         let tenant = peer.tenant().map(Name::from);
-        self.dispatch.welcome(request.get_ref(), tenant.unwrap_or_default())?;
-        Ok(request)
+        self.dispatch.welcome(request.get_ref(), tenant.unwrap_or_default())
     }
 
     /// From a request to one that is ready to be decided.
@@ -79,9 +75,9 @@ impl Service {
 }
 
 impl Generates for Service {
-    fn events(&self, request: Request<v1::GenerateRequest>) -> Answering {
+    fn events(&self, mut request: Request<v1::GenerateRequest>) -> Answering {
         // Before anything is waited for, so that no answer holds room for what only this needs.
-        let asked = self.welcome(request).and_then(|request| self.ask(request)).map(Box::new);
+        let asked = self.welcome(&mut request).and_then(|()| self.ask(request)).map(Box::new);
         let dispatch = self.dispatch.clone();
         let answer = async move {
             let answer = match asked {

@@ -5,11 +5,11 @@ use std::time::Duration;
 use mesh::admit::RETRY_PUSHBACK;
 use mesh::connect::Intake;
 use policy::Name;
-use tonic::{Code, Status, Streaming};
+use tonic::{Code, Status};
 
 use crate::error::{Error, Failure};
 use crate::fleet::Outcome;
-use crate::relay::{Event, Started};
+use crate::relay::{Event, Frames, Started};
 
 /// A worker's words in a message to the caller, characters.
 pub(crate) const MESSAGE_CHARS_MAX: usize = 512;
@@ -17,7 +17,7 @@ pub(crate) const MESSAGE_CHARS_MAX: usize = 512;
 pub(crate) const PUSHBACK_MAX: Duration = Duration::from_secs(60);
 
 /// The rest of an answer, taken in as it comes: a caller that does not read holds up no other's.
-pub(crate) type Rest = Intake<Event, Streaming<Event>>;
+pub(crate) type Rest = Intake<Event, Frames>;
 
 /// What the place below says of its own start. A router below has decided too, and its choice of place is the one
 /// that counts; a worker below does not know what it is called here.

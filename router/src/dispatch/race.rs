@@ -10,15 +10,14 @@ use policy::{Excluded, Name};
 use prost::Message as _;
 use proto::v1;
 use tokio::time::sleep;
-use tonic::client::Grpc;
-use tonic::{GrpcMethod, Status};
+use tonic::Status;
 use tracing::{Span, field};
 
 use super::below::{Rest, following, merge, outcome};
 use super::turn::is_resumed;
-use super::{Attempt, Begun, Dispatch, EVENT_BYTES_MAX, Leg};
+use super::{Attempt, Begun, Dispatch, Leg};
 use crate::fleet::{Lease, prefix};
-use crate::relay::{EVENTS, Event, GENERATE, Outgoing, Sending, Started};
+use crate::relay::{EVENTS, Event, Outgoing, Started, ask};
 
 /// Why nothing could be sent.
 const GONE: &str = "the worker has left the fleet";
@@ -66,15 +65,16 @@ pub(super) enum Late {
 impl Dispatch {
     /// Sends an attempt, after `earlier` others. The reply is there with the first event that shows something of the
     /// answer; until then the caller is sent nothing, not even headers.
-    pub(super) fn send(&self, asked: &Asked, attempt: Attempt, earlier: u32) -> Sent {
+    pub(super) fn send(&self, asked: &Asked, attempt: Box<Attempt>, earlier: u32) -> Box<Sent> {
         let span = attempt.span();
-        let Attempt { number, place, decision, stake, work, prompt, lease, .. } = attempt;
+        let Attempt { number, place, decision, stake, work, prompt, lease, .. } = *attempt;
         let place = place.place;
         let now = || self.fleet.lease(&place, work, (prompt, is_resumed(asked)));
         let Some(lease) = lease.or_else(now) else {
             let gone = std::future::ready(Err(Status::unavailable(GONE)));
             let reply = gone.boxed();
-            return Sent { number, place, stake, lease: None, span, predicted: None, earlier, reply };
+            let sent = Sent { number, place, stake, lease: None, span, predicted: None, earlier, reply };
+            return Box::new(sent);
         };
         let request = &asked.request;
         let salt = request.cache.as_ref().map_or("", |cache| &cache.salt);
@@ -99,12 +99,12 @@ impl Dispatch {
         let predicted = lease.first_token();
         // Outside of its span, for nothing on the way there tells of it: what becomes of it is told here.
         let reply = reply(lease.channel(), call, started).boxed();
-        Sent { number, place, stake, lease: Some(lease), span, predicted, earlier, reply }
+        Box::new(Sent { number, place, stake, lease: Some(lease), span, predicted, earlier, reply })
     }
 
     /// Waits for an attempt, and sends another where it is late; those that failed, if none began.
-    pub(super) async fn race(&self, asked: &mut Asked, mut first: Sent) -> Result<Begun, Vec<Failed>> {
-        let Sent { place, predicted, earlier, reply, .. } = &mut first;
+    pub(super) async fn race(&self, asked: &mut Asked, mut first: Box<Sent>) -> Result<Begun, Vec<Failed>> {
+        let Sent { place, predicted, earlier, reply, .. } = &mut *first;
         let late = tokio::select! {
             biased;
             reply = reply => Err(reply),
@@ -117,7 +117,7 @@ impl Dispatch {
     }
 
     /// Sends another attempt beside one that is late, if there is a place for it; whichever begins first has the answer.
-    async fn both(&self, asked: &mut Asked, mut first: Sent, late: Late) -> Result<Begun, Vec<Failed>> {
+    async fn both(&self, asked: &mut Asked, mut first: Box<Sent>, late: Late) -> Result<Begun, Vec<Failed>> {
         let Some(mut second) = self.beside(asked, &first, late) else {
             let reply = (&mut first.reply).await;
             return first.ended(reply).map_err(|failed| vec![failed]);
@@ -169,7 +169,7 @@ impl Dispatch {
     }
 
     /// Another attempt beside a late one, if there is a place for it.
-    fn beside(&self, asked: &mut Asked, first: &Sent, late: Late) -> Option<Sent> {
+    fn beside(&self, asked: &mut Asked, first: &Sent, late: Late) -> Option<Box<Sent>> {
         let reason = match late {
             Late::Hedge => format!("the first token of attempt {} is late", first.number),
             Late::Silence => format!("nothing is heard of attempt {}", first.number),
@@ -186,14 +186,16 @@ impl Dispatch {
             }
             return None;
         };
-        let attempt = Attempt { beside: Some(late), ..attempt };
-        tracing::info!(parent: &first.span, reason = late.name(), "another worker is asked as well");
+        let attempt = Box::new(Attempt { beside: Some(late), ..*attempt });
+        let place = &first.place;
+        let told = || tracing::info!(%place, reason = late.name(), "another worker is asked as well");
+        first.span.in_scope(told);
         Some(self.send(asked, attempt, first.earlier.saturating_add(1)))
     }
 
     /// The slower of two attempts ends; what it cost. Whoever is not heard is not taken to have done anything.
-    fn outrun(&self, slower: Sent) -> f64 {
-        let Sent { place, stake, mut lease, span, .. } = slower;
+    fn outrun(&self, slower: Box<Sent>) -> f64 {
+        let Sent { place, stake, mut lease, span, .. } = *slower;
         span.record("error.type", "outrun");
         if self.fleet.is_unheard(&place) {
             self.fleet.doubt(&place);
@@ -224,7 +226,7 @@ impl Sent {
             (reply, None) => reply.err().unwrap_or_else(|| Status::unavailable(GONE)),
         };
         span.record("error.type", field::debug(status.code()));
-        tracing::info!(parent: &span, reason = status.message(), "an attempt failed");
+        span.in_scope(|| tracing::info!(%place, reason = status.message(), "an attempt failed"));
         Err(Failed { number, place, status })
     }
 }
@@ -244,16 +246,13 @@ impl Late {
 /// Calls a worker, up to the first event that shows something of the answer.
 async fn reply(
     channel: Channel,
-    mut call: tonic::Request<Outgoing>,
+    call: tonic::Request<Outgoing>,
     mut started: Started,
 ) -> Result<Reply, Status> {
-    let mut client = Grpc::new(channel.clone()).max_decoding_message_size(EVENT_BYTES_MAX);
-    call.extensions_mut().insert(GrpcMethod::new("causeway.v1.Generation", "Generate"));
-    let answer = client.server_streaming(call, GENERATE, Sending).await?;
-    let mut rest = channel.take_in(answer.into_inner(), EVENTS);
+    let mut rest = channel.take_in(ask(channel.clone(), call).await?, EVENTS);
     loop {
         match following(&mut rest).await? {
-            Event::Started(downstream) => merge(&mut started, downstream)?,
+            Event::Started(downstream) => merge(&mut started, *downstream)?,
             first => return Ok(Reply { started, first, rest }),
         }
     }

@@ -27,7 +27,7 @@ impl Dispatch {
         asked: &mut Asked,
         number: u32,
         failures: &mut Vec<Failure>,
-    ) -> Result<Attempt, Error> {
+    ) -> Result<Box<Attempt>, Error> {
         let attempt = self.decide(asked, number, failures);
         let mut attempt = attempt.map_err(|error| self.for_want_of_room(asked, error))?;
         if number > 1 {
@@ -44,9 +44,9 @@ impl Dispatch {
     async fn in_turn(
         &self,
         asked: &mut Asked,
-        (lane, attempt): (Arc<Lane>, Attempt),
+        (lane, attempt): (Arc<Lane>, Box<Attempt>),
         failures: &mut Vec<Failure>,
-    ) -> Result<Attempt, Error> {
+    ) -> Result<Box<Attempt>, Error> {
         let (came, number, mut hold) = (Instant::now(), attempt.number, attempt.hold);
         let (asker, leave_at) = (self.asker(asked, &attempt.work), self.leave_at(asked, attempt.seconds));
         // What it reserved is for others while it waits.
@@ -95,7 +95,7 @@ impl Dispatch {
     }
 
     /// The same with a place at its worker, be that full.
-    fn leased(&self, asked: &Asked, mut attempt: Attempt) -> Attempt {
+    fn leased(&self, asked: &Asked, mut attempt: Box<Attempt>) -> Box<Attempt> {
         let prompt = (attempt.prompt.clone(), is_resumed(asked));
         attempt.lease = self.fleet.lease(&attempt.place.place, attempt.work, prompt);
         attempt
@@ -119,12 +119,12 @@ impl Dispatch {
     }
 
     /// What becomes of one that cannot wait, or not any more.
-    fn instead(&self, asked: &mut Asked, number: u32, refusal: Refusal) -> Result<Attempt, Error> {
+    fn instead(&self, asked: &mut Asked, number: u32, refusal: Refusal) -> Result<Box<Attempt>, Error> {
         self.elsewhere(asked, number, &refusal).ok_or_else(|| self.refused(asked, refusal))
     }
 
     /// A place of another tier for one that its own does not even let wait: it may be dearer, and is better than none.
-    fn elsewhere(&self, asked: &mut Asked, number: u32, refusal: &Refusal) -> Option<Attempt> {
+    fn elsewhere(&self, asked: &mut Asked, number: u32, refusal: &Refusal) -> Option<Box<Attempt>> {
         if refusal.why == Why::Expired || asked.is_late() {
             return None;
         }

@@ -7,7 +7,6 @@ use mesh::connect::Channel;
 use policy::Name;
 use proto::v1;
 use tokio::time::Instant;
-use tonic::Streaming;
 
 use super::breaker::{Outcome, Pass};
 use super::entry::Entry;
@@ -16,7 +15,7 @@ use super::predict::Ticket;
 use super::prefix::Held;
 use super::trailing::Trailing;
 use crate::flow::Taken;
-use crate::relay::Event;
+use crate::relay::{Event, Frames};
 
 /// A stream whose reader held it up for more than this share of its time says nothing of the worker.
 const HELD_UP_MAX: f64 = 0.1;
@@ -144,7 +143,7 @@ impl Lease {
     }
 
     /// What stands behind the last event of its answer.
-    pub(crate) fn trailing(&self, rest: Option<Streaming<Event>>) -> Trailing {
+    pub(crate) fn trailing(&self, rest: Option<Frames>) -> Trailing {
         Trailing::new(self.entry.clone(), rest)
     }
 

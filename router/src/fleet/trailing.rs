@@ -6,11 +6,10 @@ use std::time::Duration;
 use prost::Message as _;
 use proto::orca::{self, OrcaLoadReport};
 use tokio::time::{Instant, timeout};
-use tonic::Streaming;
 use tonic::metadata::MetadataMap;
 
 use super::entry::Entry;
-use crate::relay::Event;
+use crate::relay::Frames;
 
 /// Trailers follow the last event at once; a caller's answer does not wait longer for its end than this.
 const WAIT_MAX: Duration = Duration::from_millis(100);
@@ -21,13 +20,13 @@ const INTERVAL: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(crate) struct Trailing {
     entry: Arc<Entry>,
-    rest: Option<Streaming<Event>>,
+    rest: Option<Frames>,
 }
 
 // === impl Trailing ===
 
 impl Trailing {
-    pub(super) fn new(entry: Arc<Entry>, rest: Option<Streaming<Event>>) -> Self {
+    pub(super) fn new(entry: Arc<Entry>, rest: Option<Frames>) -> Self {
         Self { entry, rest }
     }
 
@@ -41,7 +40,7 @@ impl Trailing {
         let Some(mut rest) = self.rest else { return };
         // A worker that does not end its stream has said all the same that its answer is complete.
         let Ok(Ok(Some(trailers))) = timeout(WAIT_MAX, rest.trailers()).await else { return };
-        if let Some(report) = report_in(&trailers) {
+        if let Some(report) = report_in(&MetadataMap::from_headers(trailers)) {
             self.entry.hear_call(&report, INTERVAL, Instant::now());
         }
     }

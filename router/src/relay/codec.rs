@@ -13,6 +13,9 @@ const BUFFER_BYTES: usize = 512;
 /// Events that are there at once leave together, up to so many bytes.
 const TOGETHER_BYTES: usize = 32 << 10;
 
+/// What stands before a message: whether it is compressed, and its length in four bytes.
+pub(super) const PREFIX_BYTES: usize = 5;
+
 /// `decisions` of a request: its number, and that a length follows.
 const DECISIONS: u8 = 13 << 3 | 2;
 
@@ -20,11 +23,7 @@ const DECISIONS: u8 = 13 << 3 | 2;
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Passing;
 
-/// What a worker is sent, and sends.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Sending;
-
-/// A request on its way to a worker, encoded.
+/// A request on its way to a worker, encoded and framed.
 #[derive(Clone, Debug)]
 pub(crate) struct Outgoing(pub(super) Bytes);
 
@@ -35,7 +34,10 @@ impl Outgoing {
     /// `causeway.v1.Decision`, behind those that others made. Messages that stand one behind the other are one.
     pub(crate) fn new(request: &v1::GenerateRequest, added: &v1::GenerateRequest, decision: &Bytes) -> Self {
         let length = prost::length_delimiter_len(decision.len()) + decision.len();
-        let mut all = Vec::with_capacity(request.encoded_len() + added.encoded_len() + 1 + length);
+        let length = request.encoded_len() + added.encoded_len() + 1 + length;
+        let mut all = Vec::with_capacity(PREFIX_BYTES + length);
+        all.put_u8(0);
+        all.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
         request.encode_raw(&mut all);
         added.encode_raw(&mut all);
         all.put_u8(DECISIONS);
@@ -50,7 +52,7 @@ fn settings() -> BufferSettings {
 }
 
 /// In the words of other calls, which [`mesh::message`] knows.
-fn unreadable(error: &prost::DecodeError) -> Status {
+pub(super) fn unreadable(error: &prost::DecodeError) -> Status {
     Status::internal(error.to_string())
 }
 
@@ -90,49 +92,6 @@ impl Decoder for Passing {
     fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<v1::GenerateRequest>, Status> {
         let message = from.copy_to_bytes(from.remaining());
         v1::GenerateRequest::decode(message.as_ref()).map(Some).map_err(|error| unreadable(&error))
-    }
-
-    fn buffer_settings(&self) -> BufferSettings {
-        settings()
-    }
-}
-
-impl Codec for Sending {
-    type Encode = Outgoing;
-    type Decode = Event;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        *self
-    }
-
-    fn decoder(&mut self) -> Self {
-        *self
-    }
-}
-
-impl Encoder for Sending {
-    type Item = Outgoing;
-    type Error = Status;
-
-    fn encode(&mut self, Outgoing(message): Outgoing, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        to.reserve(message.len());
-        to.put(message);
-        Ok(())
-    }
-
-    fn buffer_settings(&self) -> BufferSettings {
-        settings()
-    }
-}
-
-impl Decoder for Sending {
-    type Item = Event;
-    type Error = Status;
-
-    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Event>, Status> {
-        Event::read(from.copy_to_bytes(from.remaining())).map(Some).map_err(|error| unreadable(&error))
     }
 
     fn buffer_settings(&self) -> BufferSettings {

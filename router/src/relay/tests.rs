@@ -7,6 +7,7 @@ use prost::Message as _;
 use proto::v1;
 use proto::v1::generate_event::Event as Message;
 
+use super::codec::PREFIX_BYTES;
 use super::plain;
 use super::{EVENTS, Event, Outgoing, Started};
 
@@ -207,14 +208,16 @@ fn what_this_hop_adds_to_a_request_goes_before_what_it_says_itself() {
         cache: Some(cache),
         ..request
     };
-    assert_eq!(v1::GenerateRequest::decode(sent.0).expect("it is a request"), expect);
+    let length = u32::try_from(sent.0.len() - PREFIX_BYTES).expect("it is short").to_be_bytes();
+    assert_eq!(sent.0[..PREFIX_BYTES], [&[0][..], &length].concat());
+    assert_eq!(v1::GenerateRequest::decode(&sent.0[PREFIX_BYTES..]).expect("it is a request"), expect);
 }
 
 #[test]
 fn decisions_of_a_beginning_are_carried_and_looked_into_where_they_count() {
     let decisions = vec![Bytes::from_static(b"\x0a\xff")];
     let started = Started { decisions, ..Started::default() };
-    let event = read(&written(Event::Started(started.clone())));
-    assert!(matches!(&event, Event::Started(same) if *same == started));
+    let event = read(&written(Event::Started(started.clone().into())));
+    assert!(matches!(&event, Event::Started(same) if **same == started));
     assert!(started.check().is_err() && event.message().is_err());
 }
