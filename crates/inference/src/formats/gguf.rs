@@ -82,6 +82,9 @@ impl Metadata {
     pub(crate) fn float(&self, key: &str) -> Option<f64> {
         match self.0.get(key) {
             Some(Item::Float(value)) => Some(*value),
+            // A whole number is one too, where a converter wrote it as such.
+            Some(Item::Unsigned(value)) => Some(*value as f64),
+            Some(Item::Signed(value)) => Some(*value as f64),
             _ => None,
         }
     }

@@ -2,6 +2,8 @@
 
 use half::bf16;
 
+use super::Form;
+
 /// Partial sums kept side by side; the width of one AVX-512 register.
 const LANES: usize = 16;
 
@@ -183,12 +185,13 @@ pub(super) fn lanes<W: Widen, const R: usize, const N: usize>(
 ) -> [[[f32; LANES]; N]; R] {
     #[cfg(target_arch = "x86_64")]
     {
-        if is_x86_feature_detected!("avx512f") {
-            // SAFETY: the processor has the feature, and no row is shorter than `whole`.
+        let form = Form::best();
+        if form == Form::Avx512 {
+            // SAFETY: the processor has what the form needs, and no row is shorter than `whole`.
             return unsafe { lanes_avx512(weights, inputs, whole) };
         }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            // SAFETY: the processor has the features, and no row is shorter than `whole`.
+        if form == Form::Avx2 {
+            // SAFETY: the processor has what the form needs, and no row is shorter than `whole`.
             return unsafe { lanes_avx2(weights, inputs, whole) };
         }
     }

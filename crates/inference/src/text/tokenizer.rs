@@ -25,6 +25,20 @@ pub(crate) struct Tokenizer {
 
 /// Tokens that end an answer by their meaning, whether or not a file says so.
 const ENDS: [&str; 4] = ["<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end_of_turn|>"];
+/// Other tokens that divide texts, turns or their parts.
+const BORDERS: [&str; 11] = [
+    "<|im_start|>",
+    "<start_of_turn>",
+    "<|start_header_id|>",
+    "<|end_header_id|>",
+    "<|start|>",
+    "<|message|>",
+    "<|endoftext|>",
+    "<|begin_of_text|>",
+    "<|end_of_text|>",
+    "<bos>",
+    "<eos>",
+];
 const PART_END: &str = "<|end|>";
 const PARTS: &str = "<|channel|>";
 
@@ -58,7 +72,7 @@ impl Tokenizer {
             }
         };
         let spelling = spelling(&path, &description)?;
-        let encoder = Encoder::new(&path, description)?;
+        let encoder = Encoder::new(&path, with_controls(description, &ends))?;
         let inner = encoder.inner();
         let bytes = bytes_of_ids(inner, spelling, vocabulary);
         let id_of = |token: &str| inner.token_to_id(token).filter(|id| (*id as usize) < vocabulary);
@@ -125,6 +139,22 @@ impl Tokenizer {
     pub(crate) fn ends(&self, id: u32) -> bool {
         self.ends.contains(&id)
     }
+}
+
+/// The description with every token marked as special that divides turns or ends them, whatever the file says of it:
+/// unmarked it would be found in what a person wrote.
+fn with_controls(mut description: Value, ends: &[u64]) -> Value {
+    let added = description.get_mut("added_tokens").and_then(Value::as_array_mut);
+    for token in added.into_iter().flatten() {
+        let id = token.get("id").and_then(Value::as_u64);
+        let divides = token.get("content").and_then(Value::as_str).is_some_and(|content| {
+            ENDS.contains(&content) || BORDERS.contains(&content) || [PART_END, PARTS].contains(&content)
+        });
+        if divides || id.is_some_and(|id| ends.contains(&id)) {
+            token["special"] = Value::Bool(true);
+        }
+    }
+    description
 }
 
 fn spelling(path: &Path, description: &Value) -> Result<Spelling, Error> {

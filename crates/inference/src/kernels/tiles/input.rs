@@ -5,7 +5,7 @@
 //! the words of four columns lie side by side, one per row.
 
 use super::layout::Format;
-use crate::kernels::{Buffer, form::wide, team};
+use crate::kernels::{Buffer, Form, form::wide, team};
 
 /// Rows of a panel, the largest that fits.
 const PANELS: [usize; 6] = [16, 12, 8, 4, 2, 1];
@@ -229,12 +229,13 @@ wide!(
 fn quantise(floats: &[f32], out: &mut [i8]) -> f32 {
     #[cfg(target_arch = "x86_64")]
     {
-        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") {
-            // SAFETY: the processor has the features.
+        let form = Form::best();
+        if form == Form::Avx512 {
+            // SAFETY: the processor has what the form needs.
             return unsafe { quantise_avx512(floats, out) };
         }
-        if is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor has the feature.
+        if form == Form::Avx2 {
+            // SAFETY: the processor has what the form needs.
             return unsafe { quantise_avx2(floats, out) };
         }
     }
