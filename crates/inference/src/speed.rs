@@ -14,6 +14,7 @@ use crate::{
     formats::{Bytes, ModelFile, RawTensor},
     kernels::{Form, Linear, Team, keep_freed_memory},
     model::{Cache, Config, Decoder, Segment},
+    text::Tokenizer,
 };
 
 pub use limits::Limits;
@@ -148,10 +149,12 @@ pub struct Model {
     step_tokens_max: usize,
     kv_type: KvType,
     loading: LoadReport,
+    /// As other engines have theirs in memory when they are measured.
+    _tokenizer: Tokenizer,
 }
 
 impl Model {
-    /// Loads the model of `options`; what concerns requests is left aside.
+    /// Loads the model of `options` with its tokenizer; what else concerns requests is left aside.
     ///
     /// # Errors
     ///
@@ -165,6 +168,7 @@ impl Model {
         let file = options.open_model()?;
         let config = Config::read(&file)?;
         let (vocabulary, work) = (config.vocabulary, Work::of(&file, &config));
+        let tokenizer = Tokenizer::read(&file, vocabulary)?;
         let (decoder, loading) = team.install(|| options.load(&file, &config))?;
         let loading = LoadReport { took: started.elapsed(), ..loading };
         Ok(Self {
@@ -175,6 +179,7 @@ impl Model {
             step_tokens_max: options.step_tokens_max,
             kv_type: options.kv_type,
             loading,
+            _tokenizer: tokenizer,
         })
     }
 

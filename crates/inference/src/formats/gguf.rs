@@ -108,6 +108,10 @@ pub(super) fn open(path: &Path, hashes: &Hashes) -> Result<ModelFile, Error> {
     let (tensor_count, entry_count) = reader.header()?;
     let metadata = reader.metadata(entry_count)?;
     let infos = reader.tensor_infos(tensor_count)?;
+    if let Some(parts) = metadata.unsigned("split.count").filter(|parts| *parts > 1) {
+        let problem = format!("is {parts}: this is one of so many parts; join them into one file first");
+        return Err(Error::model(path, "split.count", problem));
+    }
     let alignment = match metadata.unsigned("general.alignment") {
         None => ALIGNMENT_DEFAULT,
         Some(a) if a.is_power_of_two() && a <= 1 << 20 => a as usize,

@@ -72,7 +72,7 @@ impl Expected {
     }
 
     /// Holds the parts to each other and to the model.
-    pub(super) fn check(&self, fixture: &Path, vocabulary: usize) -> Result<(), Error> {
+    pub(super) fn check(&self, fixture: &Path, vocabulary: usize, has_experts: bool) -> Result<(), Error> {
         let refused = |part: &str, problem: String| Err(Error::model(fixture, part, problem));
         if self.prompt.is_empty() || self.scores.len() != self.prompt.len() {
             let problem = format!("{} rows for {} tokens", self.scores.len(), self.prompt.len());
@@ -80,6 +80,12 @@ impl Expected {
         }
         if let Some(row) = self.scores.iter().find(|row| row.len() != vocabulary) {
             return refused("logits", format!("{} scores for a vocabulary of {vocabulary}", row.len()));
+        }
+        if self.greedy.is_empty() {
+            return refused("greedy", "has no tokens, so that there is nothing to agree with".to_owned());
+        }
+        if has_experts && self.experts.is_empty() {
+            return refused("experts", "is missing, and the model has experts".to_owned());
         }
         if self.margins.len() != self.greedy.len() {
             return refused("margins", format!("{} for {} tokens", self.margins.len(), self.greedy.len()));

@@ -120,7 +120,7 @@ fn check_model(fixture: &Path, path: &Path) -> Result<Report, Error> {
     let expected = Expected::read(fixture, stem.and_then(|stem| stem.to_str()))?;
     let file = ModelFile::open(path)?;
     let model = Model { config: Config::read(&file)?, file };
-    expected.check(fixture, model.config.vocabulary)?;
+    expected.check(fixture, model.config.vocabulary, model.config.experts.is_some())?;
     let length = expected.prompt.len();
     let (scores, choices) = token_by_token(&model.decoder(length, Precision::Float32)?, &expected.prompt)?;
     let own = model.decoder(length, Precision::File)?;
