@@ -1,6 +1,6 @@
 //! Tries every parity fixture in a folder and prints a table: what each model gave against what its reference gave.
 //!
-//! `cargo run -p causeway-inference --example parity -- FOLDER`
+//! `cargo run -p causeway-inference --example parity -- FOLDER [--device cuda:0]`
 
 use std::{
     error::Error,
@@ -8,14 +8,19 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use inference::parity;
+use inference::{Device, parity};
 
 const HEAD: &str =
     "| fixture | architecture | types | score error | in the file's types | greedy | experts | agrees |";
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let Some(folder) = std::env::args_os().nth(1).map(PathBuf::from) else {
-        return Err("usage: parity FOLDER".into());
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    let (folder, device) = match arguments.as_slice() {
+        [folder] => (PathBuf::from(folder), Device::Cpu),
+        [folder, flag, device] if flag == "--device" => {
+            (PathBuf::from(folder), device.to_string_lossy().parse()?)
+        }
+        _ => return Err("usage: parity FOLDER [--device DEVICE]".into()),
     };
     let fixtures = parity::fixtures(&folder)?;
     if fixtures.is_empty() {
@@ -26,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut failed = 0;
     for (fixture, kind) in fixtures {
         let lines = match kind {
-            parity::Kind::Models => parity::check(&fixture)
+            parity::Kind::Models => parity::check_on(&fixture, device)
                 .map(|reports| reports.iter().map(|r| (model(&folder, r), r.agrees())).collect()),
             _ => parity::check_texts(&fixture)
                 .map(|reports| reports.iter().map(|r| (text(&folder, r), r.agrees())).collect()),

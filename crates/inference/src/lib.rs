@@ -4,6 +4,7 @@
 //! test holds to the code; everything else is refused by the name of what is missing.
 
 mod options;
+mod device;
 mod request;
 mod hub;
 mod formats;
@@ -25,6 +26,7 @@ mod tiny;
 #[cfg(feature = "wire")]
 pub mod wire;
 
+pub use device::Device;
 pub use engine::{Handle, Service, Stream};
 pub use error::Error;
 pub use event::{Confidence, Done, Event, Finish, Logprobs, TopLogprob, Usage};

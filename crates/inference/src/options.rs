@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, HubOptions, kernels::WHOLE};
+use crate::{Device, Error, HubOptions, kernels::WHOLE};
 
 /// How to build an engine; every bound it keeps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +14,9 @@ pub struct Options {
     pub model: PathBuf,
     /// Where names on a hub lead.
     pub hub: HubOptions,
+    /// What computes: `cpu`, or `cuda:0` and so on in builds with the feature `cuda`. On a card, `threads` and
+    /// `packed_cache` speed nothing up, `kv_type` is F16 or F32, and experts are not bounded.
+    pub device: Device,
     /// Requests computed in one step, at most.
     pub sequences_max: usize,
     /// Token rows computed in one step, at most; at least `sequences_max`.
@@ -72,6 +75,7 @@ impl Default for Options {
         Self {
             model: PathBuf::new(),
             hub: HubOptions::default(),
+            device: Device::default(),
             sequences_max: 16,
             step_tokens_max: 256,
             context_tokens_max: 2048,
@@ -121,6 +125,15 @@ impl Options {
         if self.draft.is_some() && self.draft_tokens_max == 0 {
             let problem = "names a model, but `draft_tokens_max` is 0 and nothing is guessed".to_owned();
             return Err(Error::BadOption { field: "draft", problem });
+        }
+        if !self.device.is_own() && self.kv_type == KvType::Q8 {
+            let problem =
+                format!("is `q8`, which `{}` does not keep: `f16` or `f32` is allowed", self.device);
+            return Err(Error::BadOption { field: "kv_type", problem });
+        }
+        if !self.device.is_own() && self.experts_resident_bytes_max.is_some() {
+            let problem = format!("is set, but all experts of a model are on `{}`: unset it", self.device);
+            return Err(Error::BadOption { field: "experts_resident_bytes_max", problem });
         }
         if self.step_interval_min > STEP_INTERVAL_MAX {
             let problem =

@@ -13,7 +13,7 @@ use crate::{
     Error, ExpertCounters, KvType, LoadReport, Options,
     formats::{Bytes, ModelFile, RawTensor},
     kernels::{Form, Linear, Team, keep_freed_memory},
-    model::{Cache, Config, Decoder, Segment},
+    model::{Cache, Config, Executor, Segment},
     text::Tokenizer,
 };
 
@@ -142,7 +142,7 @@ impl Work {
 /// A loaded model and its threads.
 #[derive(Debug)]
 pub struct Model {
-    decoder: Decoder,
+    executor: Executor,
     team: Team,
     work: Work,
     vocabulary: usize,
@@ -169,10 +169,10 @@ impl Model {
         let config = Config::read(&file)?;
         let (vocabulary, work) = (config.vocabulary, Work::of(&file, &config));
         let tokenizer = Tokenizer::read(&file, vocabulary)?;
-        let (decoder, loading) = team.install(|| options.load(&file, &config))?;
+        let (executor, loading) = team.install(|| options.load_on_device(&file, &config))?;
         let loading = LoadReport { took: started.elapsed(), ..loading };
         Ok(Self {
-            decoder,
+            executor,
             team,
             work,
             vocabulary,
@@ -186,7 +186,7 @@ impl Model {
     /// What was needed of experts, where they are bounded.
     #[must_use]
     pub fn experts(&self) -> ExpertCounters {
-        self.decoder.expert_load().residency()
+        self.executor.expert_load().residency()
     }
 
     /// How the weights came in.
@@ -207,7 +207,7 @@ impl Model {
     ///
     /// The computation's.
     pub fn prefill(&self, tokens: usize) -> Result<Duration, Error> {
-        let mut cache = self.decoder.cache_in(self.kv_type);
+        let mut cache = self.executor.cache_in(self.kv_type)?;
         let started = Instant::now();
         self.extend(&mut cache, tokens)?;
         Ok(started.elapsed())
@@ -234,7 +234,8 @@ impl Model {
     }
 
     fn caches(&self, batch: usize, context: usize) -> Result<Vec<Cache>, Error> {
-        let mut caches: Vec<Cache> = (0..batch).map(|_| self.decoder.cache_in(self.kv_type)).collect();
+        let caches = (0..batch).map(|_| self.executor.cache_in(self.kv_type));
+        let mut caches = caches.collect::<Result<Vec<Cache>, Error>>()?;
         for cache in &mut caches {
             self.extend(cache, context)?;
         }
@@ -249,7 +250,7 @@ impl Model {
             let segments =
                 segments.map(|(cache, id)| Segment { tokens: std::slice::from_ref(id), cache, scores: true });
             let mut segments: Vec<Segment<'_>> = segments.collect();
-            self.team.install(|| self.decoder.forward(&mut segments))?;
+            self.team.install(|| self.executor.forward(&mut segments))?;
         }
         Ok(started.elapsed())
     }
@@ -264,7 +265,7 @@ impl Model {
         while let Some(tokens) = chunks.next() {
             let scores = chunks.peek().is_none();
             let mut segments = [Segment { tokens, cache: &mut *cache, scores }];
-            self.team.install(|| self.decoder.forward(&mut segments))?;
+            self.team.install(|| self.executor.forward(&mut segments))?;
         }
         Ok(())
     }

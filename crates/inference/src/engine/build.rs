@@ -16,11 +16,11 @@ use super::{
     speculate::Speculation,
 };
 use crate::{
-    Error, LoadReport, ModelInfo, Options,
+    Device, Error, KvType, LoadReport, ModelInfo, Options,
     formats::{Description, Hashes, ModelFile},
     hub,
     kernels::{Form, Team, keep_freed_memory},
-    model::{Config, Decoder, Segment},
+    model::{Config, Decoder, Executor, Precision, Segment},
     packed::{Folder, Packing},
     sampling::defaults,
     text::Tokenizer,
@@ -48,20 +48,21 @@ impl Options {
         let tokenizer = Tokenizer::read(&file, config.vocabulary)?;
         let sampling = defaults(&file)?;
         let mut info = describe(&file, &config, context_tokens_max);
-        let (decoder, loading) = team.install(|| self.load(&file, &config))?;
+        let (executor, loading) = team.install(|| self.load_on_device(&file, &config))?;
         info.loading = LoadReport { took: started.elapsed(), ..loading };
-        info.numeric_class = format!("{:?}-{:?}", Form::best(), self.kv_type).to_lowercase();
-        let layout = decoder.layout(self.kv_block_tokens);
-        let pool = places::pool(&self, context_tokens_max, layout)?;
-        let meter = team.install(|| measure(&decoder, &info, self.step_interval_min))?;
-        decoder.expert_load().clear();
+        info.numeric_class = self.numeric_class();
+        let layout = executor.layout(self.kv_block_tokens);
+        let blocks_max = places::blocks_max(&self, context_tokens_max, &layout)?;
+        let pool = executor.pool(layout, self.kv_type, blocks_max)?;
+        let meter = team.install(|| measure(&executor, &info, &self))?;
+        executor.expert_load().clear();
         let speculation = team.install(|| Speculation::open(&self, &tokenizer))?;
         let bounds = Bounds { queue_len_max: self.queue_len_max, draft_tokens_max: self.draft_tokens_max };
         let events = Arc::clone(pool.events());
         let words = (tokenizer, sampling);
-        let shared = Arc::new(Shared::new(info, words, bounds, decoder.expert_load().clone(), events));
+        let shared = Arc::new(Shared::new(info, words, bounds, executor.expert_load().clone(), events));
         let handle = Handle::new(Arc::clone(&shared));
-        let computing = Computing { decoder, team: Arc::new(team), pool: Arc::new(pool), speculation };
+        let computing = Computing { executor, team: Arc::new(team), pool, speculation };
         Ok((Service::new(shared, computing, &self, meter), handle))
     }
 
@@ -71,7 +72,31 @@ impl Options {
         ModelFile::open_knowing(&hub::resolve(&self.model, &self.hub)?, &hashes)
     }
 
-    /// The model's weights, packed where the options say.
+    /// The class of engines that compute the same bits, or that at least are of one kind.
+    fn numeric_class(&self) -> String {
+        let kernels = match self.device {
+            Device::Cpu => format!("{:?}", Form::best()),
+            // Cards differ, and so do steps on one: its class only keeps answers from going on elsewhere.
+            device => device.to_string().split(':').next().unwrap_or_default().to_owned(),
+        };
+        format!("{kernels}-{:?}", self.kv_type).to_lowercase()
+    }
+
+    /// The model's weights where the options want them computed.
+    pub(crate) fn load_on_device(
+        &self,
+        file: &ModelFile,
+        config: &Config,
+    ) -> Result<(Executor, LoadReport), Error> {
+        if self.device.is_own() {
+            return self.load(file, config).map(|(decoder, report)| (decoder.into(), report));
+        }
+        let started = Instant::now();
+        let executor = Executor::load(file, config, Precision::File, self.device)?;
+        Ok((executor, LoadReport { took: started.elapsed(), ..LoadReport::default() }))
+    }
+
+    /// The model's weights for this crate's kernels, packed where the options say.
     pub(crate) fn load(&self, file: &ModelFile, config: &Config) -> Result<(Decoder, LoadReport), Error> {
         let started = Instant::now();
         let packing = match &self.packed_cache {
@@ -91,15 +116,23 @@ impl Options {
 }
 
 /// Runs a made-up prompt and a few tokens, so that the first load report is a measurement.
-fn measure(decoder: &Decoder, info: &ModelInfo, interval: Duration) -> Result<Meter, Error> {
+fn measure(executor: &Executor, info: &ModelInfo, options: &Options) -> Result<Meter, Error> {
+    // The first steps on a device also bring its kernels there.
+    if !options.device.is_own() {
+        measure_once(executor, info, options.step_interval_min)?;
+    }
+    measure_once(executor, info, options.step_interval_min)
+}
+
+fn measure_once(executor: &Executor, info: &ModelInfo, interval: Duration) -> Result<Meter, Error> {
     let ids: Vec<u32> = (0..MEASURED_PREFILL_TOKENS + MEASURED_DECODE_TOKENS)
         .map(|id| (id % info.vocabulary) as u32)
         .take(info.context_tokens_max)
         .collect();
-    let mut cache = decoder.cache();
+    let mut cache = executor.cache_in(KvType::F32)?;
     let mut timed = |tokens: &[u32]| {
         let started = Instant::now();
-        decoder.forward(&mut [Segment { tokens, cache: &mut cache, scores: true }])?;
+        executor.forward(&mut [Segment { tokens, cache: &mut cache, scores: true }])?;
         Ok::<_, Error>(started.elapsed().max(interval))
     };
     let (prompt, answer) = ids.split_at(ids.len().min(MEASURED_PREFILL_TOKENS));

@@ -13,8 +13,12 @@ use crate::{
 /// What the cache may take where no option says so, unless one whole context takes more.
 const BYTES_DEFAULT: u64 = 1 << 30;
 
-/// The pool that the options ask for: by default as large as `sequences_max` whole contexts, and at most 1 GiB.
-pub(super) fn pool(options: &Options, context_tokens_max: usize, layout: Layout) -> Result<Pool, Error> {
+/// The blocks of the pool that the options ask for: by default as large as `sequences_max` whole contexts, and at most 1 GiB.
+pub(super) fn blocks_max(
+    options: &Options,
+    context_tokens_max: usize,
+    layout: &Layout,
+) -> Result<usize, Error> {
     let (block, bytes) = (layout.block(), layout.bytes(options.kv_type) as u64);
     // One context, and a block to copy a shared one to.
     let least = context_tokens_max.div_ceil(block) + 1;
@@ -34,7 +38,7 @@ pub(super) fn pool(options: &Options, context_tokens_max: usize, layout: Layout)
         );
         return Err(Error::BadOption { field, problem });
     }
-    Ok(Pool::new(layout, options.kv_type, blocks))
+    Ok(blocks)
 }
 
 /// All sequences and the pool of their blocks.

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     Error, Finish, Load, Options,
     kernels::Team,
-    model::{Cache, Decoder, Pool, Segment},
+    model::{Cache, Executor, Pool, Segment},
     scheduler::{Limits, Scheduler, Work},
 };
 
@@ -42,7 +42,7 @@ pub struct Service {
 /// What steps are computed with.
 #[derive(Debug)]
 pub(super) struct Computing {
-    pub(super) decoder: Decoder,
+    pub(super) executor: Executor,
     pub(super) team: Arc<Team>,
     /// The blocks of all sequences.
     pub(super) pool: Arc<Pool>,
@@ -179,7 +179,7 @@ impl Service {
             .zip(&tokens)
             .map(|((work, cache), tokens)| Segment { tokens, cache, scores: work.samples })
             .collect();
-        let computed = self.computing.decoder.forward_last(&mut segments, &last);
+        let computed = self.computing.executor.forward_last(&mut segments, &last);
         for (work, cache) in plan.iter().zip(caches) {
             if let Some(sequence) = self.sequences.get_mut(&work.id) {
                 sequence.cache = cache;

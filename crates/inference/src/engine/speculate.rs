@@ -7,11 +7,10 @@ use std::{collections::BTreeMap, path::Path};
 
 use super::{guess::look_up, sequence::Sequence};
 use crate::{
-    Error, KvType, Options,
+    Device, Error, KvType, Options,
     formats::ModelFile,
     hub,
-    model::{Cache, Config, Decoder, Pool, Segment},
-    packed::Packing,
+    model::{Cache, Config, Executor, Pool, Precision, Segment},
     scheduler::Work,
     text::Tokenizer,
 };
@@ -29,7 +28,7 @@ pub(super) struct Speculation {
 /// A smaller model, and what it has read of each sequence.
 #[derive(Debug)]
 pub(super) struct Drafter {
-    decoder: Decoder,
+    executor: Executor,
     vocabulary: usize,
     context_tokens_max: usize,
     /// As the model's own cache, so that a model drafts for itself without a mistake.
@@ -60,7 +59,7 @@ impl Speculation {
             *options;
         let open = |path: &Path| {
             let path = hub::resolve(path, &options.hub)?;
-            Drafter::open(&path, (context_tokens_max, options.kv_type), tokenizer)
+            Drafter::open(&path, (context_tokens_max, options.kv_type), options.device, tokenizer)
         };
         let drafter = options.draft.as_deref().map(open).transpose()?.map(Box::new);
         Ok(Self { length_max, rows_max, drafter })
@@ -112,6 +111,7 @@ impl Drafter {
     fn open(
         path: &Path,
         (context_tokens_max, kv_type): (usize, KvType),
+        device: Device,
         tokenizer: &Tokenizer,
     ) -> Result<Self, Error> {
         let file = ModelFile::open(path)?;
@@ -121,8 +121,8 @@ impl Drafter {
             let problem = "is not the tokenizer of the model that it is to draft for";
             return Err(Error::model(path, "tokenizer", problem));
         }
-        let decoder = Decoder::load_packed(&file, &config, &Packing::Memory)?;
-        Ok(Self { decoder, vocabulary, context_tokens_max, kv_type, read: BTreeMap::new() })
+        let executor = Executor::load(&file, &config, Precision::File, device)?;
+        Ok(Self { executor, vocabulary, context_tokens_max, kv_type, read: BTreeMap::new() })
     }
 
     /// Adds up to `count` guesses to each wish. A model that fails guesses nothing.
@@ -156,10 +156,10 @@ impl Drafter {
     fn compute(&mut self, wishes: &[&mut Wish], rows_max: usize) -> Result<Vec<Vec<f32>>, Error> {
         let mut reads: Vec<Read> = Vec::new();
         for wish in wishes {
-            let mut read = self
-                .read
-                .remove(&wish.id)
-                .unwrap_or_else(|| Read { cache: self.decoder.cache_in(self.kv_type), tokens: Vec::new() });
+            let mut read = match self.read.remove(&wish.id) {
+                Some(read) => read,
+                None => Read { cache: self.executor.cache_in(self.kv_type)?, tokens: Vec::new() },
+            };
             let same = read.tokens.iter().zip(&wish.tokens).take_while(|(a, b)| a == b).count();
             // The last token is read anew where nothing else is: its scores are wanted.
             let kept = same.min(wish.tokens.len() - 1);
@@ -182,7 +182,7 @@ impl Drafter {
                 });
             }
         }
-        let scores = self.decoder.forward(&mut segments);
+        let scores = self.executor.forward(&mut segments);
         for (wish, read) in wishes.iter().zip(reads) {
             self.read.insert(wish.id, read);
         }

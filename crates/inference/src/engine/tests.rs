@@ -2,6 +2,7 @@
 
 mod blocks;
 mod choices;
+mod devices;
 mod refusals;
 mod speculation;
 

@@ -1,7 +1,10 @@
 //! The README's tables of what is supported, held to the code.
 
 use super::Description;
-use crate::{Options, model::Architecture};
+use crate::{
+    Options,
+    model::{Architecture, refusal},
+};
 
 /// The cells of the table under a heading, without its head.
 fn table(heading: &str) -> Vec<Vec<String>> {
@@ -34,6 +37,14 @@ fn the_table_of_architectures_is_the_one_in_code() {
             let error = options.build().map(|_| ()).unwrap_err().to_string();
             assert!(error.contains("num_hidden_layers: is missing"), "{kind}: {error}");
         }
+    }
+}
+
+#[test]
+fn the_table_tells_what_a_card_computes() {
+    for (row, architecture) in table("Architectures").iter().zip(Architecture::ALL) {
+        let expected = if refusal(architecture).is_none() { "yes" } else { "no" };
+        assert_eq!(row[3], expected, "{}", row[0]);
     }
 }
 

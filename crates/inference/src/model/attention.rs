@@ -9,12 +9,12 @@ use crate::kernels::{Attend, Linear, Rows};
 
 /// One layer's attention weights.
 #[derive(Debug)]
-pub(super) struct Attention {
+pub(super) struct Attention<W = Linear> {
     pub(super) attend: Attend,
-    pub(super) query: Projection,
-    pub(super) key: Projection,
-    pub(super) value: Projection,
-    pub(super) output: Projection,
+    pub(super) query: Projection<W>,
+    pub(super) key: Projection<W>,
+    pub(super) value: Projection<W>,
+    pub(super) output: Projection<W>,
     /// Weights of the norms of each head's query and key, where the architecture has them.
     pub(super) norms: Option<(Vec<f32>, Vec<f32>)>,
     pub(super) epsilon: f32,

@@ -7,6 +7,8 @@ mod pool;
 #[cfg(test)]
 mod tests;
 
+#[cfg(any(test, feature = "cuda"))]
+use std::ops::Range;
 use std::sync::Arc;
 
 pub(crate) use events::Events;
@@ -15,6 +17,8 @@ pub(crate) use link::Link;
 pub(crate) use pool::Fill;
 pub(crate) use pool::Pool;
 
+#[cfg(any(test, feature = "cuda"))]
+use super::device::Blocks;
 use crate::{
     Error,
     kernels::{Block, KeyShape, Past},
@@ -69,8 +73,10 @@ impl Cache {
         self.rows = more;
         if let Some(at) = self.to_copy().filter(|_| more > 0) {
             let mut own = pool.take()?;
-            if let Some(own) = Arc::get_mut(&mut own) {
-                own.copy(&self.blocks[at]);
+            let copied = Arc::get_mut(&mut own).map(|own| pool.copy(&self.blocks[at], own));
+            if let Some(Err(error)) = copied {
+                pool.give_back(vec![(own, None)]);
+                return Err(error);
             }
             let shared = std::mem::replace(&mut self.blocks[at], own);
             pool.give_back(vec![(shared, self.held[at].take())]);
@@ -110,6 +116,20 @@ impl Cache {
     pub(crate) fn layer(&self, layer: usize) -> Option<Past<'_>> {
         let layout = self.pool.as_ref()?.layout();
         Some(Past { layout, blocks: &self.blocks, layer, positions: self.tokens.len() + self.rows })
+    }
+
+    /// Where the numbers of its blocks are, if that is on a device.
+    #[cfg(any(test, feature = "cuda"))]
+    pub(crate) fn device(&self) -> Option<&Arc<Blocks>> {
+        self.pool.as_ref()?.device()
+    }
+
+    /// The slots of positions among those of all blocks of its pool.
+    #[cfg(any(test, feature = "cuda"))]
+    pub(crate) fn slots(&self, positions: Range<usize>) -> impl Iterator<Item = u32> {
+        let block = self.pool.as_ref().map_or(1, |pool| pool.layout().block());
+        let slot = move |at: usize| self.blocks.get(at / block).map(|of| of.place() * block + at % block);
+        positions.map_while(slot).map(|slot| slot as u32)
     }
 
     /// Ends a step in which every layer was extended by the rows of `tokens`. Blocks that became full can be found by

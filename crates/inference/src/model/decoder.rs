@@ -158,6 +158,7 @@ impl Decoder {
         Ok(())
     }
 
+    #[cfg(test)]
     pub(crate) fn cache(&self) -> Cache {
         self.cache_in(KvType::F32)
     }
@@ -181,6 +182,7 @@ impl Decoder {
     }
 
     /// Computes the rows of all segments and returns the scores of those that want them, in order.
+    #[cfg(test)]
     pub(crate) fn forward(&self, segments: &mut [Segment<'_>]) -> Result<Vec<Vec<f32>>, Error> {
         let last: Vec<usize> = segments.iter().map(|s| usize::from(s.scores)).collect();
         self.compute(segments, None, &last)

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     ExpertCounters,
-    kernels::{Expert, Rows, add_scaled, mixture, softmax},
+    kernels::{Expert, Linear, Rows, add_scaled, mixture, softmax},
 };
 
 /// Rows computed by each expert, over all layers, since the model was built, and how often experts were in memory.
@@ -25,6 +25,11 @@ pub(crate) struct ExpertLoad {
 impl ExpertLoad {
     pub(crate) fn new(experts: usize) -> Self {
         Self { rows: (0..experts).map(|_| AtomicU64::new(0)).collect(), tally: Arc::default() }
+    }
+
+    /// Counts rows of an expert.
+    pub(super) fn add(&self, expert: usize, rows: usize) {
+        self.rows[expert].fetch_add(rows as u64, Ordering::Relaxed);
     }
 
     /// Starts the count anew.
@@ -47,10 +52,10 @@ pub(crate) type Choices = Vec<Vec<usize>>;
 
 /// One layer's router and experts.
 #[derive(Debug)]
-pub(super) struct Experts {
-    pub(super) router: Arc<Router>,
-    pub(super) experts: Vec<Gated>,
-    pub(super) shared: Option<SharedExperts>,
+pub(super) struct Experts<W = Linear> {
+    pub(super) router: Arc<Router<W>>,
+    pub(super) experts: Vec<Gated<W>>,
+    pub(super) shared: Option<SharedExperts<W>>,
     pub(super) load: ExpertLoad,
     /// Where not all experts of the model stay in memory.
     pub(super) seat: Option<Seat>,
@@ -58,18 +63,18 @@ pub(super) struct Experts {
 
 /// What chooses a layer's experts.
 #[derive(Debug)]
-pub(super) struct Router {
+pub(super) struct Router<W = Linear> {
     pub(super) config: Config,
-    pub(super) projection: Projection,
+    pub(super) projection: Projection<W>,
     /// Added to the scores for the choice.
     pub(super) correction: Option<Vec<f32>>,
 }
 
 /// Experts that every row goes to, and the weight of what they give.
 #[derive(Debug)]
-pub(super) struct SharedExperts {
-    pub(super) experts: Gated,
-    pub(super) gate: Option<Projection>,
+pub(super) struct SharedExperts<W = Linear> {
+    pub(super) experts: Gated<W>,
+    pub(super) gate: Option<Projection<W>>,
 }
 
 /// The rows that go to one expert, each with its weight.
@@ -86,7 +91,7 @@ impl Experts {
         let busy: Vec<(usize, &Group)> =
             groups.iter().enumerate().filter(|(_, g)| !g.rows.is_empty()).collect();
         for (expert, group) in &busy {
-            self.load.rows[*expert].fetch_add(group.rows.len() as u64, Ordering::Relaxed);
+            self.load.add(*expert, group.rows.len());
         }
         if let Some(seat) = &self.seat {
             let busy: Vec<(usize, usize)> = busy.iter().map(|(e, group)| (*e, group.rows.len())).collect();
@@ -154,9 +159,11 @@ impl Router {
         let mut scores = self.projection.forward(input);
         scores.values_mut().chunks_exact_mut(self.config.count).map(|scores| self.choose(scores)).collect()
     }
+}
 
+impl<W> Router<W> {
     /// A row's experts with their weights, the best first.
-    fn choose(&self, scores: &mut [f32]) -> Vec<(usize, f32)> {
+    pub(super) fn choose(&self, scores: &mut [f32]) -> Vec<(usize, f32)> {
         match self.config.scoring {
             Scoring::Softmax => softmax(scores),
             Scoring::Sigmoid => scores.iter_mut().for_each(|s| *s = 1.0 / (1.0 + (-*s).exp())),

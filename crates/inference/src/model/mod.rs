@@ -10,6 +10,9 @@ mod decoder;
 mod experts;
 mod residency;
 mod weights;
+#[cfg(any(test, feature = "cuda"))]
+mod device;
+mod executor;
 #[cfg(test)]
 mod tests;
 
@@ -18,5 +21,8 @@ pub(crate) use cache::{Cache, Events, Link, Pool};
 pub(crate) use config::Architecture;
 pub(crate) use config::Config;
 pub(crate) use decoder::{Decoder, Segment};
+#[cfg(test)]
+pub(crate) use device::refusal;
+pub(crate) use executor::Executor;
 pub(crate) use experts::{Choices, ExpertLoad};
 pub(crate) use weights::Precision;

@@ -5,8 +5,8 @@ use crate::kernels::{Linear, Rows, silu_product};
 
 /// A product and what is added to it.
 #[derive(Debug)]
-pub(super) struct Projection {
-    pub(super) weight: Linear,
+pub(super) struct Projection<W = Linear> {
+    pub(super) weight: W,
     pub(super) bias: Option<Vec<f32>>,
 }
 
@@ -31,10 +31,10 @@ impl Projection {
 
 /// A feed-forward block with a gate; a dense layer's, or one expert's.
 #[derive(Debug)]
-pub(super) struct Gated {
-    pub(super) gate: Projection,
-    pub(super) up: Projection,
-    pub(super) down: Projection,
+pub(super) struct Gated<W = Linear> {
+    pub(super) gate: Projection<W>,
+    pub(super) up: Projection<W>,
+    pub(super) down: Projection<W>,
     pub(super) activation: Activation,
 }
 

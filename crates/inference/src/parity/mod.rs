@@ -12,9 +12,9 @@ use expected::Expected;
 pub use texts::{TextReport, check_texts};
 
 use crate::{
-    Error,
+    Device, Error, KvType,
     formats::ModelFile,
-    model::{Choices, Config, Decoder, Precision, Segment},
+    model::{Choices, Config, Executor, Precision, Segment},
 };
 
 /// Scores may differ by this part of the greatest score of their position.
@@ -42,7 +42,8 @@ pub struct Report {
     pub greedy: (usize, usize),
     /// Rows of expert layers whose experts are the reference's, and all of them.
     pub experts: (usize, usize),
-    /// Computing the prompt in two steps beside another sequence, or token by token, gives the same bits.
+    /// Computing the prompt in two steps beside another sequence, or token by token, gives the same bits; on a device, the
+    /// same scores as near as they have to be to the reference's.
     pub chunks_agree: bool,
 }
 
@@ -99,6 +100,15 @@ pub fn fixtures(folder: &Path) -> Result<Vec<(PathBuf, Kind)>, Error> {
 ///
 /// [`Error::Model`] where a model is refused or what is expected of it cannot be read.
 pub fn check(fixture: &Path) -> Result<Vec<Report>, Error> {
+    check_on(fixture, Device::Cpu)
+}
+
+/// The same on a device.
+///
+/// # Errors
+///
+/// As [`check`], and [`Error::BadOption`] where there is no such device.
+pub fn check_on(fixture: &Path, device: Device) -> Result<Vec<Report>, Error> {
     let mut models = Vec::new();
     if fixture.join("config.json").exists() {
         models.push(fixture.to_owned());
@@ -112,18 +122,19 @@ pub fn check(fixture: &Path) -> Result<Vec<Report>, Error> {
     if models.is_empty() {
         return Err(Error::model(fixture, "fixture", "holds neither config.json nor a .gguf file"));
     }
-    models.iter().map(|model| check_model(fixture, model)).collect()
+    models.iter().map(|model| check_model(fixture, model, device)).collect()
 }
 
-fn check_model(fixture: &Path, path: &Path) -> Result<Report, Error> {
+fn check_model(fixture: &Path, path: &Path, device: Device) -> Result<Report, Error> {
     let stem = path.is_file().then(|| path.file_stem()).flatten();
     let expected = Expected::read(fixture, stem.and_then(|stem| stem.to_str()))?;
     let file = ModelFile::open(path)?;
-    let model = Model { config: Config::read(&file)?, file };
+    let model = Model { config: Config::read(&file)?, file, device };
     expected.check(fixture, model.config.vocabulary, model.config.experts.is_some())?;
     let length = expected.prompt.len();
-    let (scores, choices) = token_by_token(&model.decoder(length, Precision::Float32)?, &expected.prompt)?;
-    let own = model.decoder(length, Precision::File)?;
+    let exact = model.executor(length, Precision::Float32)?;
+    let (scores, choices) = token_by_token(&exact, &expected.prompt)?;
+    let own = model.executor(length, Precision::File)?;
     let (file_scores, _) = token_by_token(&own, &expected.prompt)?;
     Ok(Report {
         path: path.to_owned(),
@@ -134,7 +145,13 @@ fn check_model(fixture: &Path, path: &Path) -> Result<Report, Error> {
         file_score_error: error(&file_scores, &expected.scores),
         greedy: greedy(&model, &expected)?,
         experts: experts(&choices, &expected.experts),
-        chunks_agree: chunks_agree(&own, &expected.prompt, &file_scores)?,
+        chunks_agree: match device.is_own() {
+            true => in_chunks(&own, &expected.prompt)? == file_scores.last().cloned(),
+            false => {
+                let (chunks, alone) = (in_chunks(&exact, &expected.prompt)?, scores.last().cloned());
+                error(chunks.as_slice(), alone.as_slice()) <= SCORE_ERROR_MAX
+            }
+        },
     })
 }
 
@@ -142,40 +159,41 @@ fn check_model(fixture: &Path, path: &Path) -> Result<Report, Error> {
 struct Model {
     file: ModelFile,
     config: Config,
+    device: Device,
 }
 
 impl Model {
-    fn decoder(&self, tokens: usize, precision: Precision) -> Result<Decoder, Error> {
-        Decoder::load_in(&self.file, &self.config.clone().for_context(tokens), precision)
+    fn executor(&self, tokens: usize, precision: Precision) -> Result<Executor, Error> {
+        Executor::load(&self.file, &self.config.clone().for_context(tokens), precision, self.device)
     }
 }
 
 /// Scores after each token, and the experts of each row by layer.
-fn token_by_token(decoder: &Decoder, tokens: &[u32]) -> Result<(Vec<Vec<f32>>, Vec<Choices>), Error> {
-    let mut cache = decoder.cache();
+fn token_by_token(executor: &Executor, tokens: &[u32]) -> Result<(Vec<Vec<f32>>, Vec<Choices>), Error> {
+    let mut cache = executor.cache_in(KvType::F32)?;
     let mut scores = Vec::new();
     let mut choices: Vec<Choices> = Vec::new();
     for token in tokens.chunks(1) {
         let mut layers = Vec::new();
         let segment = Segment { tokens: token, cache: &mut cache, scores: true };
-        scores.extend(decoder.forward_telling(&mut [segment], &mut layers)?);
+        scores.extend(executor.forward_telling(&mut [segment], &mut layers)?);
         choices.resize(layers.len(), Choices::new());
         choices.iter_mut().zip(layers).for_each(|(all, rows)| all.extend(rows));
     }
     Ok((scores, choices))
 }
 
-/// The prompt in two pieces, each in one step with another sequence, against token by token.
-fn chunks_agree(decoder: &Decoder, prompt: &[u32], scores: &[Vec<f32>]) -> Result<bool, Error> {
-    let (mut cache, mut other) = (decoder.cache(), decoder.cache());
+/// The scores after the prompt in two pieces, each in one step with another sequence.
+fn in_chunks(executor: &Executor, prompt: &[u32]) -> Result<Option<Vec<f32>>, Error> {
+    let (mut cache, mut other) = (executor.cache_in(KvType::F32)?, executor.cache_in(KvType::F32)?);
     let mut last = Vec::new();
     for tokens in prompt.chunks(prompt.len().div_ceil(2).max(1)) {
-        last = decoder.forward(&mut [
+        last = executor.forward(&mut [
             Segment { tokens: &prompt[..1], cache: &mut other, scores: false },
             Segment { tokens, cache: &mut cache, scores: true },
         ])?;
     }
-    Ok(last.last() == scores.last())
+    Ok(last.pop())
 }
 
 /// Follows the reference's tokens and counts where the greatest score is theirs.
@@ -183,18 +201,18 @@ fn greedy(model: &Model, expected: &Expected) -> Result<(usize, usize), Error> {
     let ropes = |tokens: usize| model.config.clone().for_context(tokens).ropes;
     let tokens = [expected.prompt.as_slice(), &expected.greedy].concat();
     let start = expected.prompt.len();
-    let mut decoder = model.decoder(start, Precision::Float32)?;
-    let mut cache = decoder.cache();
+    let mut executor = model.executor(start, Precision::Float32)?;
+    let mut cache = executor.cache_in(KvType::F32)?;
     let (mut equal, mut decided) = (0, 0);
     for (at, margin) in expected.margins.iter().enumerate() {
         let length = start + at;
         // The reference starts anew where a longer context changes its rotation.
         if at > 0 && ropes(length) != ropes(length - 1) {
-            decoder = model.decoder(length, Precision::Float32)?;
-            cache = decoder.cache();
+            executor = model.executor(length, Precision::Float32)?;
+            cache = executor.cache_in(KvType::F32)?;
         }
         let next = &tokens[cache.tokens()..length];
-        let scores = decoder.forward(&mut [Segment { tokens: next, cache: &mut cache, scores: true }])?;
+        let scores = executor.forward(&mut [Segment { tokens: next, cache: &mut cache, scores: true }])?;
         let scores = scores.first().map(Vec::as_slice).unwrap_or_default();
         let best = (0..scores.len()).max_by(|a, b| scores[*a].total_cmp(&scores[*b]).then(b.cmp(a)));
         if *margin > MARGIN_MIN {

@@ -54,7 +54,12 @@ struct Place {
 
 /// Positions of all layers.
 #[derive(Debug)]
-pub(crate) struct Block(Numbers);
+pub(crate) struct Block {
+    numbers: Numbers,
+    /// Among the blocks of its pool, where their numbers are kept elsewhere.
+    #[cfg(any(test, feature = "cuda"))]
+    place: usize,
+}
 
 /// As which numbers they are kept. An 8-bit number stands for itself times the scale of its position and head.
 #[derive(Debug)]
@@ -146,16 +151,33 @@ impl Layout {
 impl Block {
     /// A block without content; none where there is no memory for it.
     pub(crate) fn new(layout: &Layout, kind: KvType) -> Option<Self> {
-        Some(Self(match kind {
+        let numbers = match kind {
             KvType::F32 => Numbers::F32(zeros(layout.numbers)?),
             KvType::F16 => Numbers::F16(zeros(layout.numbers)?),
             KvType::Q8 => Numbers::Q8(zeros(layout.numbers)?, zeros(layout.scales)?),
-        }))
+        };
+        Some(Self {
+            numbers,
+            #[cfg(any(test, feature = "cuda"))]
+            place: 0,
+        })
+    }
+
+    /// A block whose numbers are kept elsewhere, in this place.
+    #[cfg(any(test, feature = "cuda"))]
+    pub(crate) fn elsewhere(place: usize) -> Self {
+        Self { numbers: Numbers::F32(Vec::new()), place }
+    }
+
+    /// Its place, where its numbers are kept elsewhere.
+    #[cfg(any(test, feature = "cuda"))]
+    pub(crate) fn place(&self) -> usize {
+        self.place
     }
 
     /// Takes over what another block of the same pool holds.
     pub(crate) fn copy(&mut self, from: &Self) {
-        match (&mut self.0, &from.0) {
+        match (&mut self.numbers, &from.numbers) {
             (Numbers::F32(to), Numbers::F32(from)) => to.copy_from_slice(from),
             (Numbers::F16(to), Numbers::F16(from)) => to.copy_from_slice(from),
             (Numbers::Q8(to, to_scales), Numbers::Q8(from, scales)) => {
@@ -168,7 +190,7 @@ impl Block {
 
     /// Writes positions of one layer from position `first` of the block on: rows of all heads' keys and values.
     pub(crate) fn write(&mut self, layout: &Layout, (layer, first): (usize, usize), rows: [&[f32]; 2]) {
-        match &mut self.0 {
+        match &mut self.numbers {
             Numbers::F32(to) => write(to, layout, (layer, first), rows),
             Numbers::F16(to) => write(to, layout, (layer, first), rows),
             Numbers::Q8(to, scales) => write_scaled((to, scales), layout, (layer, first), rows),
@@ -176,7 +198,7 @@ impl Block {
     }
 
     pub(super) fn numbers(&self) -> &Numbers {
-        &self.0
+        &self.numbers
     }
 }
 
@@ -194,7 +216,7 @@ impl<'a> Past<'a> {
 
     /// As which numbers it is kept; nothing where it holds no position.
     pub(super) fn numbers(&self) -> Option<&'a Numbers> {
-        self.blocks.first().map(|block| &block.0)
+        self.blocks.first().map(|block| &block.numbers)
     }
 
     /// The strip of one head that holds a position.

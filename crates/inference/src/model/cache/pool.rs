@@ -6,6 +6,8 @@ use super::{
     Cache, Events, Held, Link,
     index::{Found, Index},
 };
+#[cfg(any(test, feature = "cuda"))]
+use crate::model::device::Blocks;
 use crate::{
     Error, KvType,
     kernels::{Block, Layout},
@@ -17,9 +19,20 @@ use crate::{
 pub(crate) struct Pool {
     layout: Layout,
     kind: KvType,
+    store: Store,
     blocks_max: usize,
     books: Mutex<Books>,
     events: Arc<Events>,
+}
+
+/// Where the numbers of blocks are.
+#[derive(Debug)]
+enum Store {
+    /// In the blocks themselves.
+    Memory,
+    /// On a device; a block says which is its place.
+    #[cfg(any(test, feature = "cuda"))]
+    Device(Arc<Blocks>),
 }
 
 #[derive(Debug)]
@@ -47,10 +60,54 @@ pub(crate) struct Fill {
 
 impl Pool {
     pub(crate) fn new(layout: Layout, kind: KvType, blocks_max: usize) -> Self {
+        Self::of(layout, kind, blocks_max, Store::Memory)
+    }
+
+    /// The same for blocks whose numbers are on a device.
+    #[cfg(any(test, feature = "cuda"))]
+    pub(crate) fn on_device(layout: Layout, kind: KvType, blocks_max: usize, blocks: Arc<Blocks>) -> Self {
+        Self::of(layout, kind, blocks_max, Store::Device(blocks))
+    }
+
+    fn of(layout: Layout, kind: KvType, blocks_max: usize, store: Store) -> Self {
         let events = Arc::new(Events::default());
         let index = Index::new(layout.block(), Arc::clone(&events));
         let books = Mutex::new(Books { made: 0, spare: Vec::new(), index, given_up: 0 });
-        Self { layout, kind, blocks_max, books, events }
+        Self { layout, kind, store, blocks_max, books, events }
+    }
+
+    /// Where the numbers are, if that is on a device.
+    #[cfg(any(test, feature = "cuda"))]
+    pub(super) fn device(&self) -> Option<&Arc<Blocks>> {
+        match &self.store {
+            Store::Memory => None,
+            Store::Device(blocks) => Some(blocks),
+        }
+    }
+
+    /// The block that is made after `made` others; none where there is no memory for it.
+    #[cfg_attr(
+        not(any(test, feature = "cuda")),
+        expect(unused_variables, reason = "only blocks on a device have places")
+    )]
+    fn make(&self, made: usize) -> Option<Block> {
+        match &self.store {
+            Store::Memory => Block::new(&self.layout, self.kind),
+            #[cfg(any(test, feature = "cuda"))]
+            Store::Device(blocks) => blocks.reaches(made + 1).then(|| Block::elsewhere(made)),
+        }
+    }
+
+    /// Copies what one block holds to another.
+    pub(super) fn copy(&self, from: &Block, to: &mut Block) -> Result<(), Error> {
+        match &self.store {
+            Store::Memory => {
+                to.copy(from);
+                Ok(())
+            }
+            #[cfg(any(test, feature = "cuda"))]
+            Store::Device(blocks) => blocks.copy(from.place(), to.place()),
+        }
     }
 
     /// An empty cache; with a root its blocks can be found by others of the same root.
@@ -86,7 +143,7 @@ impl Pool {
             return Ok(Arc::new(spare));
         }
         if books.made < self.blocks_max
-            && let Some(new) = Block::new(&self.layout, self.kind)
+            && let Some(new) = self.make(books.made)
         {
             books.made += 1;
             return Ok(Arc::new(new));

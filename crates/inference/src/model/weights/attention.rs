@@ -1,6 +1,6 @@
 //! The tensors of attention: plain or fused, or with compressed keys and values.
 
-use super::Loader;
+use super::{Loader, Making};
 use crate::{
     Error,
     formats::RawTensor,
@@ -16,8 +16,8 @@ use crate::{
 /// The epsilon of the norms of compressed vectors, which no configuration names.
 const COMPRESSED_EPSILON: f32 = 1e-6;
 
-impl Loader<'_> {
-    pub(in crate::model) fn attention(&self, layer: usize) -> Result<Attention, Error> {
+impl<M: Making> Loader<'_, M> {
+    pub(in crate::model) fn attention(&self, layer: usize) -> Result<Attention<M::Matrix>, Error> {
         let Config { architecture, heads, hidden, biases, .. } = *self.config;
         let [query, key, value] = self.query_key_value(layer)?;
         let output = self.at(layer, "attn_output", "self_attn.o_proj");
@@ -55,7 +55,7 @@ impl Loader<'_> {
     }
 
     /// From three matrices or from one that holds all three.
-    fn query_key_value(&self, layer: usize) -> Result<[Projection; 3], Error> {
+    fn query_key_value(&self, layer: usize) -> Result<[Projection<M::Matrix>; 3], Error> {
         let Config { heads, hidden, biases, .. } = *self.config;
         let (queries, keys) = (heads.query_width(), heads.key_width());
         let fused = self.at(layer, "attn_qkv", "self_attn.qkv_proj");
@@ -72,7 +72,9 @@ impl Loader<'_> {
             one("attn_v", "self_attn.v_proj", keys)?,
         ])
     }
+}
 
+impl Loader<'_> {
     pub(in crate::model) fn latent_attention(
         &self,
         layer: usize,

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Loader, attention::turned_over};
+use super::{Loader, Making, attention::turned_over};
 use crate::{
     Error,
     formats::RawTensor,
-    kernels::Linear,
     model::{
         config::{Architecture, Config, Experts as ExpertConfig, Shared},
         experts::{ExpertLoad, Experts, Router, SharedExperts},
@@ -14,8 +13,12 @@ use crate::{
     },
 };
 
-impl Loader<'_> {
-    pub(in crate::model) fn experts(&self, layer: usize, load: ExpertLoad) -> Result<Experts, Error> {
+impl<M: Making> Loader<'_, M> {
+    pub(in crate::model) fn experts(
+        &self,
+        layer: usize,
+        load: ExpertLoad,
+    ) -> Result<Experts<M::Matrix>, Error> {
         let hidden = self.config.hidden;
         let Some(config) = self.config.experts else {
             return self.refused("experts", "the configuration names none");
@@ -58,7 +61,7 @@ impl Loader<'_> {
         self.vector(if self.gguf && self.has(&short) { &short } else { &name }, count)
     }
 
-    fn shared_experts(&self, layer: usize, shared: Shared) -> Result<SharedExperts, Error> {
+    fn shared_experts(&self, layer: usize, shared: Shared) -> Result<SharedExperts<M::Matrix>, Error> {
         let Config { hidden, activation, .. } = *self.config;
         let own = if shared.gated { "mlp.shared_expert" } else { "mlp.shared_experts" };
         let one = |part: &str, shape| {
@@ -87,7 +90,7 @@ impl Loader<'_> {
     }
 
     /// One expert with tensors of its own.
-    fn expert(&self, layer: usize, expert: usize, config: ExpertConfig) -> Result<Gated, Error> {
+    fn expert(&self, layer: usize, expert: usize, config: ExpertConfig) -> Result<Gated<M::Matrix>, Error> {
         let Config { hidden, activation, .. } = *self.config;
         let width = config.feed_forward;
         let mix = self.mix(layer);
@@ -104,7 +107,7 @@ impl Loader<'_> {
     }
 
     /// All experts of a GGUF layer, stacked in three tensors, or in two.
-    fn stacked_experts(&self, layer: usize, config: ExpertConfig) -> Result<Vec<Gated>, Error> {
+    fn stacked_experts(&self, layer: usize, config: ExpertConfig) -> Result<Vec<Gated<M::Matrix>>, Error> {
         let Config { hidden, activation, .. } = *self.config;
         let (width, count) = (config.feed_forward, config.count);
         let bases = ["gate", "up", "down", "gate_up"].map(|n| format!("blk.{layer}.ffn_{n}_exps"));
@@ -144,7 +147,7 @@ impl Loader<'_> {
     }
 
     /// All experts of a folder's layer, gate and up in one tensor.
-    fn fused_experts(&self, both: &str, config: ExpertConfig) -> Result<Vec<Gated>, Error> {
+    fn fused_experts(&self, both: &str, config: ExpertConfig) -> Result<Vec<Gated<M::Matrix>>, Error> {
         let Config { hidden, activation, .. } = *self.config;
         let (width, count) = (config.feed_forward, config.count);
         let down = both.replace("gate_up_proj", "down_proj");
@@ -166,7 +169,7 @@ impl Loader<'_> {
     }
 
     /// GPT-OSS: gate and up take turns in one tensor, inputs first; all have biases.
-    fn clamped_experts(&self, layer: usize, config: ExpertConfig) -> Result<Vec<Gated>, Error> {
+    fn clamped_experts(&self, layer: usize, config: ExpertConfig) -> Result<Vec<Gated<M::Matrix>>, Error> {
         let Config { hidden, activation, .. } = *self.config;
         let width = config.feed_forward;
         let name = |part: &str| self.at(layer, "", &format!("mlp.experts.{part}"));
@@ -178,7 +181,7 @@ impl Loader<'_> {
         };
         let both_biases = biases("gate_up_proj_bias", 2 * width)?;
         let down_biases = biases("down_proj_bias", hidden)?;
-        let every_other = |at: usize, odd: usize| -> Result<Projection, Error> {
+        let every_other = |at: usize, odd: usize| -> Result<Projection<M::Matrix>, Error> {
             let rows = both[at * 2 * width * hidden..(at + 1) * 2 * width * hidden].chunks_exact(hidden);
             let weight = rows.skip(odd).step_by(2).flatten().copied().collect();
             let biases = &both_biases[at * 2 * width..(at + 1) * 2 * width];
@@ -218,14 +221,14 @@ struct Stack {
 
 impl Stack {
     /// Rows of one expert.
-    fn cut(
+    fn cut<M: Making>(
         &self,
-        loader: &Loader<'_>,
+        loader: &Loader<'_, M>,
         expert: usize,
         [start, count]: [usize; 2],
-    ) -> Result<Projection, Error> {
+    ) -> Result<Projection<M::Matrix>, Error> {
         let part = self.weights.part(expert).and_then(|part| part.rows(start, count));
-        let weight: Linear = loader.part(&self.name, part)?;
+        let weight = loader.part(&self.name, part)?;
         let first = expert * self.rows + start;
         let bias = self.biases.as_ref().map(|biases| biases[first..first + count].to_vec());
         Ok(Projection { weight, bias })

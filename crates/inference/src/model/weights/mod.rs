@@ -24,29 +24,54 @@ pub(crate) enum Precision {
     Float32,
 }
 
+/// What becomes of the matrices of a model that is being loaded.
+pub(super) trait Making {
+    type Matrix;
+
+    /// The matrix in `tensor`. `name` is the tensor's, or that of the one that it is a part of.
+    fn matrix(&self, name: &str, tensor: RawTensor) -> Result<Self::Matrix, String>;
+
+    /// A matrix of which only rows are taken.
+    fn table(&self, tensor: RawTensor) -> Result<Self::Matrix, String>;
+
+    /// Whether every number of the model was found finite before.
+    fn is_checked(&self) -> bool;
+}
+
+impl Making for Packing {
+    type Matrix = Linear;
+
+    fn matrix(&self, name: &str, tensor: RawTensor) -> Result<Linear, String> {
+        self.linear(name, tensor)
+    }
+
+    fn table(&self, tensor: RawTensor) -> Result<Linear, String> {
+        Linear::table(tensor)
+    }
+
+    fn is_checked(&self) -> bool {
+        self.is_checked()
+    }
+}
+
 /// Takes tensors out of a file by what they are for.
-pub(super) struct Loader<'a> {
+pub(super) struct Loader<'a, M = Packing> {
     file: &'a ModelFile,
     config: &'a Config,
     precision: Precision,
-    packing: &'a Packing,
+    making: &'a M,
     gguf: bool,
     /// What the names of a folder start with.
     prefix: &'static str,
 }
 
-impl<'a> Loader<'a> {
-    pub(super) fn new(
-        file: &'a ModelFile,
-        config: &'a Config,
-        precision: Precision,
-        packing: &'a Packing,
-    ) -> Self {
+impl<'a, M: Making> Loader<'a, M> {
+    pub(super) fn new(file: &'a ModelFile, config: &'a Config, precision: Precision, making: &'a M) -> Self {
         let gguf = matches!(file.description, Description::Gguf(_));
         let prefixes = ["model.", "language_model.model.", "model.language_model."];
         let holds = |prefix: &&&str| file.has(&format!("{prefix}embed_tokens.weight"));
         let prefix = prefixes.iter().find(holds).copied().unwrap_or(prefixes[0]);
-        Self { file, config, precision, packing, gguf, prefix }
+        Self { file, config, precision, making, gguf, prefix }
     }
 
     /// Gives back what of the file was mapped in. Reading a tensor has also mapped pages of its neighbours, some of them
@@ -73,7 +98,7 @@ impl<'a> Loader<'a> {
     /// A tensor whose numbers are all finite.
     fn tensor(&self, name: &str, shape: &[usize]) -> Result<RawTensor, Error> {
         let tensor = self.file.tensor(name, shape)?;
-        if !self.packing.is_checked()
+        if !self.making.is_checked()
             && let Some(at) = tensor.first_broken()
         {
             return self.refused(name, format!("holds a number that is not finite in row {at}"));
@@ -84,11 +109,11 @@ impl<'a> Loader<'a> {
         }
     }
 
-    fn linear(&self, name: &str, tensor: RawTensor) -> Result<Linear, Error> {
-        self.packing.linear(name, tensor).map_err(|problem| Error::model(&self.file.path, name, problem))
+    fn linear(&self, name: &str, tensor: RawTensor) -> Result<M::Matrix, Error> {
+        self.making.matrix(name, tensor).map_err(|problem| Error::model(&self.file.path, name, problem))
     }
 
-    fn matrix(&self, name: &str, outputs: usize, inputs: usize) -> Result<Linear, Error> {
+    fn matrix(&self, name: &str, outputs: usize, inputs: usize) -> Result<M::Matrix, Error> {
         self.linear(name, self.tensor(name, &[outputs, inputs])?)
     }
 
@@ -103,7 +128,12 @@ impl<'a> Loader<'a> {
     }
 
     /// The matrix `base.weight` and, where asked for, the vector `base.bias`.
-    fn projection(&self, base: &str, shape: [usize; 2], biased: bool) -> Result<Projection, Error> {
+    fn projection(
+        &self,
+        base: &str,
+        shape: [usize; 2],
+        biased: bool,
+    ) -> Result<Projection<M::Matrix>, Error> {
         let weight = self.matrix(&format!("{base}.weight"), shape[0], shape[1])?;
         let bias = biased.then(|| self.vector(&format!("{base}.bias"), shape[0])).transpose()?;
         Ok(Projection { weight, bias })
@@ -116,7 +146,7 @@ impl<'a> Loader<'a> {
         total: [usize; 2],
         cut: [usize; 2],
         biased: bool,
-    ) -> Result<Projection, Error> {
+    ) -> Result<Projection<M::Matrix>, Error> {
         let name = format!("{base}.weight");
         let rows = self.tensor(&name, &total)?.rows(cut[0], cut[1]);
         let weight = self.part(&name, rows)?;
@@ -129,7 +159,7 @@ impl<'a> Loader<'a> {
         Ok(Projection { weight, bias })
     }
 
-    fn part(&self, name: &str, part: Option<RawTensor>) -> Result<Linear, Error> {
+    fn part(&self, name: &str, part: Option<RawTensor>) -> Result<M::Matrix, Error> {
         let part = part.ok_or_else(|| Error::model(&self.file.path, name, "a part of it is missing"))?;
         self.linear(name, part)
     }
@@ -143,20 +173,20 @@ impl<'a> Loader<'a> {
         if self.gguf { format!("{gguf}.weight") } else { format!("{}{hf}.weight", self.prefix) }
     }
 
-    pub(super) fn embedding(&self) -> Result<Linear, Error> {
+    pub(super) fn embedding(&self) -> Result<M::Matrix, Error> {
         let name = self.top("token_embd", "embed_tokens");
         if self.config.tied {
             return self.matrix(&name, self.config.vocabulary, self.config.hidden);
         }
         let tensor = self.tensor(&name, &[self.config.vocabulary, self.config.hidden])?;
-        Linear::table(tensor).map_err(|problem| Error::model(&self.file.path, name, problem))
+        self.making.table(tensor).map_err(|problem| Error::model(&self.file.path, name, problem))
     }
 
     pub(super) fn norm(&self) -> Result<Vec<f32>, Error> {
         self.norm_weight(&self.top("output_norm", "norm"), self.config.hidden)
     }
 
-    pub(super) fn head(&self) -> Result<Option<Linear>, Error> {
+    pub(super) fn head(&self) -> Result<Option<M::Matrix>, Error> {
         if self.config.tied {
             return Ok(None);
         }
@@ -197,7 +227,7 @@ impl<'a> Loader<'a> {
         self.norm_weight(&format!("{}.weight", self.at(layer, gguf, hf)), self.config.hidden)
     }
 
-    pub(super) fn dense(&self, layer: usize) -> Result<Gated, Error> {
+    pub(super) fn dense(&self, layer: usize) -> Result<Gated<M::Matrix>, Error> {
         let Config { hidden, feed_forward: width, activation, .. } = *self.config;
         let biased = self.config.biases.mix;
         let gate = self.at(layer, "ffn_gate", "mlp.gate_proj");

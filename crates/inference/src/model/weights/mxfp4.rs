@@ -1,12 +1,12 @@
 //! Experts of a folder in 4-bit floats: blocks of 32 in one tensor, their exponents in another (OCP MX, section 5).
 
-use super::Loader;
+use super::{Loader, Making};
 use crate::{
     Error,
     formats::{FOUR_BIT_BLOCK, four_bit_values},
 };
 
-impl Loader<'_> {
+impl<M: Making> Loader<'_, M> {
     /// Stacked matrices in f32, the outputs first.
     pub(super) fn four_bit(
         &self,
