@@ -55,6 +55,7 @@ fn inference(asked: &Inference, out: &mut impl Write) -> Result<ExitCode> {
         model: asked.model.clone(),
         threads,
         form: asked.form,
+        device: asked.device,
         packed_cache: Some(folder.path().to_path_buf()),
     };
     let other = asked.against.as_deref().map(|bench| against(bench, &asked.model, threads)).transpose()?;

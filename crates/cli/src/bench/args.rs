@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use inference::Device;
 
 use super::fleet::Way;
 use super::task::Task;
@@ -45,6 +46,9 @@ pub struct Inference {
     /// Instructions that ours may use; the best there are unless told otherwise.
     #[arg(long, value_enum)]
     pub form: Option<Form>,
+    /// What computes ours: `cpu`, or `cuda:0` and so on in builds with the feature `cuda`.
+    #[arg(long, default_value_t = Device::Cpu)]
+    pub device: Device,
     /// Two rounds instead of three, and nothing at a long context.
     #[arg(long)]
     pub quick: bool,
@@ -152,6 +156,9 @@ pub struct Step {
     /// As for `inference`.
     #[arg(long, value_enum)]
     pub form: Option<Form>,
+    /// As for `inference`.
+    #[arg(long, default_value_t = Device::Cpu)]
+    pub device: Device,
     /// Where packed weights are kept.
     #[arg(long, value_name = "DIR")]
     pub packed_cache: Option<PathBuf>,

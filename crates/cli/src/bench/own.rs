@@ -6,8 +6,8 @@ use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use inference::Options;
 use inference::speed::{Model, hold_forms};
+use inference::{Device, Options};
 use serde::{Deserialize, Serialize};
 
 use super::args::{Form, Step};
@@ -22,6 +22,7 @@ pub(super) struct Own {
     pub(super) model: PathBuf,
     pub(super) threads: usize,
     pub(super) form: Option<Form>,
+    pub(super) device: Device,
     /// Where packed weights are kept from one measurement to the next.
     pub(super) packed_cache: Option<PathBuf>,
 }
@@ -49,6 +50,9 @@ impl Own {
         let mut command = Command::new(&self.program);
         command.args(["bench", "step", "--task", &task.key(), "--threads", &self.threads.to_string()]);
         command.arg("--model").arg(&self.model);
+        if self.device != Device::Cpu {
+            command.args(["--device", &self.device.to_string()]);
+        }
         if let Some(form) = self.form {
             command.args(["--form", form.name()]);
         }
@@ -102,6 +106,7 @@ pub(super) fn step(asked: &Step, out: &mut impl Write) -> Result<ExitCode> {
     let options = Options {
         model: asked.model.clone(),
         threads: asked.threads,
+        device: asked.device,
         step_tokens_max: STEP_TOKENS,
         packed_cache: asked.packed_cache.clone(),
         ..Options::default()

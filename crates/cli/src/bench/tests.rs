@@ -95,6 +95,7 @@ fn doubles(model: &Path) -> Rounds {
         model: model.to_path_buf(),
         threads: 2,
         form: None,
+        device: inference::Device::Cpu,
         packed_cache: None,
     };
     let other = LlamaCpp {
