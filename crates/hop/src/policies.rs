@@ -7,6 +7,9 @@ use policy::{RULES_BYTES_MAX, Rules, Severity};
 
 use crate::error::Error;
 
+#[cfg(test)]
+mod tests;
+
 /// The policy in force, and what is tried beside it.
 pub type Policies = Rollout<Reader>;
 

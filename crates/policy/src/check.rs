@@ -38,6 +38,7 @@ pub struct Finding {
 pub fn check(rules: &Rules) -> Vec<Finding> {
     let cases = witness::cases(rules);
     let mut findings = Findings { rules, found: Vec::new() };
+    reach::sampled(&mut findings, &cases);
     reach::classes(&mut findings, &cases);
     reach::tiers(&mut findings, &cases);
     privacy::holes(&mut findings, &cases);

@@ -107,6 +107,8 @@ pub enum Code {
     ChecksumWrong,
     /// A policy without a seal where one is demanded.
     ChecksumMissing,
+    /// A policy of which not every kind of request was tried.
+    CheckSampled,
 }
 
 // === impl Error ===
@@ -137,7 +139,7 @@ impl std::error::Error for Flaw {}
 
 impl Code {
     /// Every code with its number and its name.
-    pub const ALL: [(Self, &'static str, &'static str); 30] = [
+    pub const ALL: [(Self, &'static str, &'static str); 31] = [
         (Self::Syntax, "CW0001", "syntax"),
         (Self::TooLarge, "CW0002", "too_large"),
         (Self::Schema, "CW0003", "schema"),
@@ -168,6 +170,7 @@ impl Code {
         (Self::ProbeMissing, "CW0028", "probe_missing"),
         (Self::ChecksumWrong, "CW0029", "checksum_wrong"),
         (Self::ChecksumMissing, "CW0030", "checksum_missing"),
+        (Self::CheckSampled, "CW0031", "check_sampled"),
     ];
 
     /// Its stable number, such as `CW0012`.

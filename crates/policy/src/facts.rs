@@ -7,6 +7,23 @@ use crate::name::Name;
 use crate::number;
 use crate::vector::Vector;
 
+/// Kinds of personal data that a text may be told to have: those that tell who somebody is, or how to reach or rob them.
+pub const PERSONAL_DATA: [&str; 9] = [
+    "person",
+    "street_address",
+    "credit_card",
+    "phone_number",
+    "email_address",
+    "iban_code",
+    "us_ssn",
+    "ip_address",
+    "us_driver_license",
+];
+
+/// Kinds of private content that a text may be told to have.
+pub const PRIVATE_CONTENT: [&str; 7] =
+    ["health", "finance", "messages", "credentials", "proprietary_code", "internal", "records"];
+
 /// Everything about the request that may change the decision. Two equal facts decide alike. A field that a record does
 /// not have, because it is older than the field, is as in [`Facts::default`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

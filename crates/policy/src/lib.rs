@@ -66,7 +66,10 @@ pub use decision::{Columns, DECISION_SCHEMA, Decision, Inputs, Placement, Record
 pub use diff::{Change, diff};
 pub use error::{Code, Error, Flaw};
 pub use estimate::{PROMPT_TOKENS_RATIO_MAX, PROMPT_TOKENS_RATIO_MIN};
-pub use facts::{Excluded, Facts, LocalAnswer, Priority, Privacy, Session, Share, Spent, Topic, Version};
+pub use facts::{
+    Excluded, Facts, LocalAnswer, PERSONAL_DATA, PRIVATE_CONTENT, Priority, Privacy, Session, Share, Spent,
+    Topic, Version,
+};
 pub use flips::{Flip, Input};
 pub use format::format;
 pub use log::{DecisionLine, LINE_BYTES_MAX, LOG_SCHEMA, LoggedPlace, Outcome};

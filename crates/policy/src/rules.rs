@@ -172,6 +172,9 @@ pub struct Class {
     pub joule_usd: Option<f64>,
     /// Its requests leave no further than this.
     pub privacy: Privacy,
+    /// Whether the policy says so itself.
+    #[serde(skip)]
+    pub privacy_said: bool,
     /// The region that its requests may not leave.
     pub residency: Option<Name>,
     /// The only places that it may use; empty: all.

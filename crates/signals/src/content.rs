@@ -61,6 +61,11 @@ impl Content {
         }
     }
 
+    /// Every kind, with [`Content::None`].
+    pub fn all() -> impl Iterator<Item = Self> {
+        ALL.into_iter()
+    }
+
     fn from_class(class: &str) -> Option<Self> {
         ALL.into_iter().find(|kind| kind.name() == class || (*kind == Self::None && class == "none"))
     }

@@ -91,6 +91,11 @@ impl SpanKind {
         ALL.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
     }
 
+    /// Every type.
+    pub fn all() -> impl Iterator<Item = Self> {
+        ALL.iter().map(|(kind, _)| *kind)
+    }
+
     /// The type of a name.
     pub fn from_name(name: &str) -> Option<Self> {
         ALL.iter().find(|(_, known)| *known == name).map(|(kind, _)| *kind)

@@ -9,13 +9,27 @@ use crate::condition::{Condition, Field, Node, Unknown, Verdict};
 use crate::decision::Weighed;
 use crate::error::Code;
 use crate::facts::{Facts, Privacy};
-use crate::rules::{Class, Expectation, Rules};
+use crate::rules::{Class, Expectation, Position, Rules};
 use crate::vector::Vector;
 
 /// Requirements that are tried to make each tier the best: in every dimension one of these.
 const REQUIREMENTS: [f32; 4] = [-4.0, -1.0, 1.0, 4.0];
 /// Lengths that are tried: prompt tokens and output tokens.
 const LENGTHS: [(u32, f32); 4] = [(8, 8.0), (64, 256.0), (1024, 16.0), (1024, 1024.0)];
+
+/// Says so where not every combination was tried.
+pub(super) fn sampled(findings: &mut Findings<'_>, cases: &Cases) {
+    if cases.whole {
+        return;
+    }
+    let problem = format!(
+        "the conditions tell more requests apart than are tried: {} were drawn, and what holds only for others was \
+         not seen",
+        cases.all.len()
+    );
+    let mend = "show with a [[probe]] what matters, or compare fewer values";
+    findings.add((Severity::Note, Position::default(), Code::CheckSampled), problem, mend);
+}
 
 /// Classes: whether a request reaches them, whether their conditions have an answer, whether a place may answer.
 pub(super) fn classes(findings: &mut Findings<'_>, cases: &Cases) {

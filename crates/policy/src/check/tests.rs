@@ -49,7 +49,7 @@ fn a_sound_policy_has_no_findings() {
     assert_eq!(found(&class("urgent", "priority == \"interactive\"", "")), []);
     let kept = class(
         "private",
-        "size(private_content) > 0 || \"card\" in personal_data",
+        "size(private_content) > 0 || \"credit_card\" in personal_data",
         "privacy = \"local_only\"",
     );
     assert_eq!(found(&kept), []);
@@ -215,11 +215,34 @@ fn private_requests_that_could_leave_are_found() {
     assert!(open.contains("could go to `cloud` (private_content = [\"health\"])"), "{open}");
     assert_eq!(hole(&class("a", "\"health\" in private_content", "tiers_only = [\"device\"]")), "");
     assert_eq!(hole(&class("a", "size(personal_data) == 0 && in_scope", "")), "");
-    let kept = class("kept", "\"card\" in personal_data", "privacy = \"local_only\"");
+    let kept = class("kept", "\"credit_card\" in personal_data", "privacy = \"local_only\"");
     let taken = hole(&format!("{}{kept}", class("first", "topic == \"legal\"", "")));
     assert!(taken.contains("`first` takes a request that `kept` would keep"), "{taken}");
     assert!(taken.contains("move `kept` before `first`"), "{taken}");
     assert_eq!(hole(&format!("{kept}{}", class("second", "topic == \"legal\"", ""))), "");
+    let meant = class("a", "\"health\" in private_content", "privacy = \"normal\"");
+    assert_eq!(hole(&meant), "", "that it may leave was said");
+    let resident =
+        class("resident", "\"health\" in private_content", "residency = \"in\"\nprivacy = \"normal\"");
+    let abroad = hole(&format!("{}{resident}", class("first", "topic == \"legal\"", "")));
+    assert!(abroad.contains("`first` takes a request that `resident` would keep"), "{abroad}");
+    let there = class("first", "topic == \"legal\"", "residency = \"in\"");
+    assert_eq!(hole(&format!("{there}{resident}")), "");
+    let errors = found(&class("a", "\"health\" in private_content", ""));
+    assert!(errors.iter().any(|(severity, ..)| *severity == Severity::Error), "{errors:?}");
+}
+
+#[test]
+fn conditions_on_more_than_can_be_tried_say_so() {
+    let is_one_of = |field: &str| {
+        let each = (0..9).map(|index| format!("{field} == \"{index}\""));
+        each.collect::<Vec<_>>().join(" || ")
+    };
+    let many = ["tenant", "device", "conversation"].map(is_one_of).join(" || ");
+    let notes = found(&class("a", &many, ""));
+    let sampled = notes.iter().find(|(_, code, _)| *code == "check_sampled").expect("a note");
+    assert!(sampled.0 == Severity::Note && sampled.2.contains("6000 were drawn"), "{sampled:?}");
+    assert!(found(&class("a", &is_one_of("tenant"), "")).iter().all(|(_, code, _)| *code != "check_sampled"));
 }
 
 #[test]

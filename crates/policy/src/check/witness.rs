@@ -20,6 +20,8 @@ const SUBSETS_OF_MAX: usize = 4;
 /// The requests tried, with their decisions.
 pub(super) struct Cases {
     pub(super) all: Vec<Case>,
+    /// Whether every combination was tried.
+    pub(super) whole: bool,
     /// Whether they stand for every request: each condition compares fields with constants only, and no combination was
     /// left out.
     pub(super) exact: bool,
@@ -75,7 +77,7 @@ pub(super) fn cases(rules: &Rules) -> Cases {
         Case { facts, class, decision, shown }
     };
     let all = (0..whole.unwrap_or(CASES_MAX)).map(case).collect();
-    Cases { all, exact: whole.is_some() && comparable }
+    Cases { all, whole: whole.is_some(), exact: whole.is_some() && comparable }
 }
 
 /// A request that every able model answers rightly, so that what is removed is removed by a rule.

@@ -1,7 +1,7 @@
 //! What a condition may read of a request, in one table: name, type, the values it can have, and how it is read.
 
 use super::value::{Element, Type, Value};
-use crate::facts::{Facts, Priority, Privacy, Topic};
+use crate::facts::{Facts, PERSONAL_DATA, PRIVATE_CONTENT, Priority, Privacy, Topic};
 
 /// One thing that a condition may read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -137,6 +137,8 @@ impl Field {
             Self::Privacy => Privacy::ALL.iter().map(|(name, _)| *name).collect(),
             Self::Priority => Priority::ALL.iter().map(|(name, _)| *name).collect(),
             Self::Needs => crate::Capabilities::ALL.iter().map(|(name, _)| *name).collect(),
+            Self::PersonalData => PERSONAL_DATA.to_vec(),
+            Self::PrivateContent => PRIVATE_CONTENT.to_vec(),
             _ => return None,
         })
     }

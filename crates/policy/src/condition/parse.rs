@@ -14,7 +14,7 @@ const DEPTH_MAX: usize = 24;
 /// Functions of CEL that are not read here, with what to write instead.
 const OUTSIDE: [(&str, &str); 10] = [
     ("matches", "use startsWith, endsWith or contains"),
-    ("exists", "use `in`, such as `\"card\" in personal_data`"),
+    ("exists", "use `in`, such as `\"credit_card\" in personal_data`"),
     ("all", "use `in` and `&&`"),
     ("exists_one", "use `in`"),
     ("map", "use `in`"),

@@ -18,7 +18,7 @@ fn facts() -> Facts {
         residency: Some("in".into()),
         topic: Topic::Legal,
         priority: Priority::Interactive,
-        personal_data: vec!["card".into(), "email".into()],
+        personal_data: vec!["credit_card".into(), "email_address".into()],
         requirement: [0.5, 2.0].into(),
         difficulty: 0.75,
         needs: Capabilities::TEXT.with(Capabilities::TOOLS),
@@ -42,8 +42,8 @@ fn conditions_say_what_cel_says() {
     fails(r#"topic == 'medical'"#);
     holds(r#"tenant in ["other", "acme-7"]"#);
     fails(r#"!(tenant in ["other", "acme-7"])"#);
-    holds(r#""card" in personal_data && size(personal_data) == 2"#);
-    fails(r#""iban" in signals.personal_data"#);
+    holds(r#""credit_card" in personal_data && size(personal_data) == 2"#);
+    fails(r#""iban_code" in signals.personal_data"#);
     holds(r#"tenant.startsWith("acme") && tenant.endsWith("-7") && tenant.contains("me-")"#);
     holds(r#"size("übersetzen") == size(intent) && intent.size() == 10"#);
     holds("prompt_tokens + 1 * 2 == 102 && (prompt_tokens + 1) * 2 == 202");

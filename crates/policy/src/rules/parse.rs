@@ -224,13 +224,15 @@ fn classes(root: &Section<'_>, tiers: &[Tier]) -> Result<Vec<Class>, Error> {
 
 fn class(section: &Section<'_>, name: Name, tiers: &[Tier]) -> Result<Class, Error> {
     let tiers: Vec<&Name> = tiers.iter().map(|tier| &tier.name).collect();
+    let privacy = section.text("privacy")?;
     Ok(Class {
         name,
         when: section.condition("when")?,
         second_usd: section.number_required("second_usd")?,
         wrong_answer_usd: section.number_required("wrong_answer_usd")?,
         joule_usd: section.number("joule_usd")?,
-        privacy: match section.text("privacy")? {
+        privacy_said: privacy.is_some(),
+        privacy: match privacy {
             Some(spelled) => section.choice(&spelled, &Privacy::ALL)?,
             None => Privacy::Normal,
         },

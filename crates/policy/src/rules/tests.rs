@@ -169,6 +169,12 @@ fn flaws_of_meaning_say_where_they_are_and_how_to_mend_them() {
         &["`topic` is never \"medicine\"", "did you mean `medical`?", "CW0014"],
     );
     flaws.check(
+        &policy(TIER, &more(CLASS, "when = '\"credit-card\" in personal_data'")),
+        (11, 9),
+        Code::ConditionNameUnknown,
+        &["`personal_data` is never \"credit-card\"", "did you mean `credit_card`?"],
+    );
+    flaws.check(
         &policy(TIER, &more(CLASS, "when = 'ä == 1'")),
         (11, 9),
         Code::ConditionSyntax,
