@@ -21,6 +21,8 @@ const JITTER: f64 = 0.2;
 const FORGIVEN_AFTER: u32 = 2;
 /// And never sooner than this.
 const FORGIVEN_AFTER_MIN: Duration = Duration::from_secs(60);
+/// No worker comes back sooner than this after it came back before. Until then it is sent one request after the other.
+const RETURN_MIN: Duration = Duration::from_secs(60);
 /// Failures in a row that weigh each as one more.
 const PENALTIES_MAX: u32 = 5;
 /// In so much time a penalty halves.
@@ -35,6 +37,8 @@ pub(super) struct Breaker {
     window: Window,
     /// Times that it was ejected without being forgiven since.
     ejections: u32,
+    /// When it was last taken back; `None`: it was not since it was started.
+    back_at: Option<Instant>,
     /// Counts the ends of phases: what began in an earlier one says nothing of this one.
     epoch: u32,
     penalty: (Duration, Instant),
@@ -113,7 +117,8 @@ impl Breaker {
         let window = Window::new(Duration::from_millis(options.window_ms), now);
         let random = StdRng::seed_from_u64(seed);
         let (phase, penalty) = (Phase::Closed { since: now }, (Duration::ZERO, now));
-        Self { options, phase, in_a_row: 0, window, ejections: 0, epoch: 0, penalty, random }
+        let (in_a_row, ejections, epoch, back_at) = (0, 0, 0, None);
+        Self { options, phase, in_a_row, window, ejections, back_at, epoch, penalty, random }
     }
 
     /// Whether the worker takes another request.
@@ -150,13 +155,19 @@ impl Breaker {
         Pass { epoch: self.epoch, probe }
     }
 
-    /// The request's first token came. One that was sent since the ejection ends it.
+    /// The request's first token came. One that was sent since the ejection ends it; where the worker came back only lately,
+    /// it may have the next, and no more.
     pub(super) fn began(&mut self, pass: &Pass, now: Instant) -> Option<Change> {
-        let open = matches!(self.phase, Phase::Open { .. });
-        if !open || pass.epoch != self.epoch {
+        let Phase::Open { until, probing, .. } = &mut self.phase else { return None };
+        if pass.epoch != self.epoch {
+            return None;
+        }
+        if self.back_at.is_some_and(|at| now.saturating_duration_since(at) < RETURN_MIN) {
+            (*until, *probing) = (now.min(*until), false);
             return None;
         }
         self.close(now);
+        self.back_at = Some(now);
         Some(Change::Back)
     }
 
@@ -180,7 +191,7 @@ impl Breaker {
 
     /// The worker was gone and is there again: what the one before it did no longer counts, and it is asked at once.
     pub(super) fn returned(&mut self, now: Instant) {
-        self.in_a_row = 0;
+        (self.in_a_row, self.back_at) = (0, None);
         self.penalty = (Duration::ZERO, now);
         self.window.clear();
         if let Phase::Open { until, probing, .. } = &mut self.phase {

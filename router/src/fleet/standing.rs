@@ -83,3 +83,6 @@ pub(super) fn spare(candidates: &mut [Candidate], standing: impl Fn(&Name) -> St
         candidates[index].unhealthy_reason = None;
     }
 }
+
+#[cfg(test)]
+mod tests;

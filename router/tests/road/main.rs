@@ -9,6 +9,7 @@ mod choice;
 mod failure;
 mod retry;
 mod breaker;
+mod flapping;
 mod hedge;
 mod many;
 mod resume;

@@ -118,11 +118,12 @@ async fn one_that_comes_and_goes_is_ejected_for_longer_and_one_that_served_is_fo
         let mut breaker = breaker();
         let mut time = eject(&mut breaker);
         for _ in 0..2 {
-            advance(time).await;
-            ask(&mut breaker, Outcome::Answered);
+            // Not so soon that it would not be taken back.
+            advance(time.max(RETURN_MIN)).await;
+            assert_eq!(ask(&mut breaker, Outcome::Answered).1, Some(Change::Back));
             time = eject(&mut breaker);
         }
-        advance(time).await;
+        advance(time.max(RETURN_MIN)).await;
         ask(&mut breaker, Outcome::Answered);
         advance(served).await;
         let time = eject(&mut breaker);
@@ -130,6 +131,32 @@ async fn one_that_comes_and_goes_is_ejected_for_longer_and_one_that_served_is_fo
     };
     check(Duration::from_secs(10), Duration::from_secs(8)).await;
     check(Duration::from_secs(61), FIRST).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_came_back_lately_is_sent_one_request_after_the_other() {
+    let mut breaker = breaker();
+    let time = eject(&mut breaker);
+    advance(time).await;
+    assert_eq!(ask(&mut breaker, Outcome::Answered), (true, Some(Change::Back)));
+    let time = eject(&mut breaker);
+    assert!(around(time, FIRST * 2));
+    advance(time).await;
+    for _ in 0..10 {
+        let pass = breaker.enter(Instant::now());
+        assert!(is_ejected(&breaker), "one is under way");
+        assert_eq!(breaker.began(&pass, Instant::now()), None);
+        assert!(!is_ejected(&breaker), "its first token makes room for the next");
+        assert_eq!(breaker.ended(&pass, Outcome::Answered, Instant::now()), None);
+    }
+    // Any that fails ejects it again.
+    let pass = breaker.enter(Instant::now());
+    breaker.began(&pass, Instant::now());
+    assert_eq!(breaker.ended(&pass, Outcome::Failed, Instant::now()), None, "the same ejection");
+    let (_, time) = breaker.verdict(Instant::now()).ejected.unwrap();
+    assert!(around(time, FIRST * 4), "{time:?}");
+    advance(RETURN_MIN).await;
+    assert_eq!(ask(&mut breaker, Outcome::Answered), (true, Some(Change::Back)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -180,4 +207,19 @@ async fn equal_seeds_eject_alike_and_others_not() {
     };
     assert_eq!(time(1), time(1));
     assert_ne!(time(1), time(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_older_than_the_window_counts_for_nothing() {
+    let check = async |pause: Duration, ejected: bool| {
+        let mut breaker = breaker();
+        for outcome in [Outcome::Failed, Outcome::Failed, Outcome::Answered, Outcome::Failed] {
+            assert_eq!(ask(&mut breaker, outcome), (true, None));
+        }
+        advance(pause).await;
+        ask(&mut breaker, Outcome::Failed);
+        assert_eq!(is_ejected(&breaker), ejected, "{pause:?}");
+    };
+    check(Duration::from_secs(20), true).await;
+    check(Duration::from_secs(31), false).await;
 }

@@ -85,9 +85,9 @@ pub(super) const ROWS: [Row; 38] = [
         &[
             router("breaker::a_tier_is_never_left_with_nobody"),
             agent("tests::answers::the_device_answers_when_its_upstream_cannot"),
+            router("flapping::workers_that_fail_come_back_once_a_minute_at_most"),
         ],
-    )
-    .without("how often one goes and comes back"),
+    ),
     Row::new(
         "A10",
         "load reports go stale, older than 10 s",
