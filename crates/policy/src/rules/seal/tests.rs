@@ -130,6 +130,8 @@ fn a_seal_outlives_spelling_order_comments_and_line_ends() {
         ("= 2\n", "= 2.0\n"),
         ("'signals.prompt_tokens > 10'", "'signals.prompt_tokens >  10'"),
         ("name = \"p\"\n", "name = \"p\"\ntext = \"p\"\n"),
+        // Another name at the same place.
+        ("{ prompt_tokens = 12,", "{ output_tokens_max = 12,"),
         ("second_usd = 1e-6\nwrong_answer_usd = 0.01", "second_usd = 0.01\nwrong_answer_usd = 1e-6"),
     ] {
         assert_eq!(refused(&change(from, to)).map(|(.., code)| code), Some(Code::ChecksumWrong), "{to}");
