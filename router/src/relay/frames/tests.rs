@@ -100,6 +100,13 @@ proptest! {
             bytes[start + usize::from(flag.is_multiple_of(2))] = flag;
         }
         bytes.truncate(bytes.len() - lost.unwrap_or(0).min(bytes.len()));
+        // tonic takes an answer that is cut right behind an event's length for whole, and then asks for its status.
+        let mut starts = events.iter().scan(0, |next, event| {
+            let start = *next;
+            *next += event.len();
+            Some(start)
+        });
+        prop_assume!(!starts.any(|start| bytes.len() == start + PREFIX_BYTES));
         let theirs = response(&bytes, &cuts, end, http).into_body();
         let status = StatusCode::from_u16(http).expect("it is a status");
         let theirs = read(&mut Streaming::new_response(Raw, theirs, status, None, Some(EVENT_BYTES_MAX)));
