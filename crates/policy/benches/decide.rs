@@ -44,7 +44,7 @@ per = "tenant"
 usd_max = 1
 window_seconds = 86400
 [[escalation_cap]]
-name = "up"
+name = "up-too"
 share_max = 0.5
 window_seconds = 3600
 [session]
